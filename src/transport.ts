@@ -23,7 +23,7 @@ export type TransportFeature =
 export interface Path {
   /** Whether this way is private by itself: loopback or TLS. */
   readonly private: boolean;
-  /** Gives this way up; `reason` is for the other side's log. The sink hears `peerGone` if it was the last. */
+  /** Gives this way up; `reason` is for the other side's log. The sink hears `peerGone` once with every path that closed. */
   close(reason: string): void;
 }
 
@@ -33,8 +33,8 @@ export interface TransportSink {
   packet(from: string, packet: Uint8Array<ArrayBuffer>, path?: Path): void;
   /** A hint: `nodeId` may be reachable now (over `path`). Repeats are normal. */
   peerSeen(nodeId: string, path?: Path): void;
-  /** A hint: `nodeId` may be unreachable now: its last path closed, or a broker returned a packet. */
-  peerGone(nodeId: string): void;
+  /** `path` to `nodeId` closed; without `path` a hint that the node may be unreachable: a broker returned a packet. */
+  peerGone(nodeId: string, path?: Path): void;
 }
 
 /** What a transport needs from its surroundings. */
