@@ -6,6 +6,7 @@
 import type { Clock } from "./lib/clock.ts";
 import type { Logger } from "./lib/logger.ts";
 import type { Random } from "./lib/random.ts";
+import type { Socket, SocketEvents } from "./lib/socket.ts";
 
 /** What a transport may declare beyond the contract; a closed list. */
 export type TransportFeature =
@@ -67,4 +68,20 @@ export interface ClusterTransport extends AsyncDisposable {
   queuedBytes(nodeId: string): number;
   /** The node behind `path` has proven to be `nodeId`: prefer this way and close the others to that node. */
   confirm(nodeId: string, path: Path): void;
+}
+
+/** Who is at the other end of an upgraded socket, as the HTTP server knows it. */
+export interface RemoteEnd {
+  /** `ip:port`, for logs. */
+  readonly address: string;
+  /** Whether the way is private by itself: loopback, or TLS that ends in this process. */
+  readonly private: boolean;
+}
+
+/** A transport that takes the sockets of `GET <channelName>` from the HTTP server. */
+export interface SocketAcceptor {
+  /** The path of the URL that peers dial: `/cluster`. */
+  readonly channelName: string;
+  /** Takes over a socket that has just opened; at any time, also while not running (the socket is closed then). */
+  accept(socket: Socket, remote: RemoteEnd): SocketEvents;
 }
