@@ -27,6 +27,8 @@ const options = {
     noEmit: false,
     rewriteRelativeImportExtensions: true,
     allowImportingTsExtensions: false,
+    // So that an old Node can read the package far enough to say that it is too old.
+    target: "es2022",
     rootDir: ".",
     outDir: "dist",
     noUnusedLocals: false,

@@ -39,15 +39,16 @@ export interface Masked {
 
 /** Keeps code and blanks the rest, so that a pattern cannot meet words inside a string or a comment. */
 export function mask(source: string): Masked {
-  const code = [...source];
+  const code = source.split("");
   const comments: string[] = [];
   const blank = (from: number, to: number): void => {
-    for (let at = from; at < to && at < code.length; at++) if (code[at] !== "\n") code[at] = " ";
+    for (let index = from; index < to && index < code.length; index++) {
+      if (code[index] !== "\n") code[index] = " ";
+    }
   };
-  // The UTF-16 units of `source` and the characters of `code` must line up.
-  if (code.length !== source.length) code.splice(0, code.length, ...source.split(""));
   /** Depths of `{` inside each open `${`. */
   const templates: number[] = [];
+  /** The last code before `at`; decides whether a slash begins a regular expression. */
   let before = "";
   let at = 0;
   const templateText = (): void => {
@@ -82,7 +83,7 @@ export function mask(source: string): Masked {
       at++;
       templateText();
     } else if (
-      char === "/" && /(^|[(,=:[!&|?{};+\-*%~^<>]|\b(return|typeof|case|in|of|void))$/.test(before)
+      char === "/" && /(^|[(,=:[!&|?{};+\-*%~^<>]|\b(return|typeof|case|in|of|void))$/.test(before.trimEnd())
     ) {
       const from = ++at;
       for (let inClass = false; at < source.length && source[at] !== "\n"; at++) {
@@ -107,8 +108,8 @@ export function mask(source: string): Masked {
       }
       at++;
     }
-    if (!/\s/.test(char)) before = `${before}${/["'`/]/.test(char) && at > 1 ? "x" : char}`.slice(-12);
-    else before = before.endsWith(" ") ? before : before.replace(/\w+$/, (word) => `${word}`);
+    if (/\s/.test(char)) before = `${before.trimEnd()} `;
+    else before = `${before}${/["'`/]/.test(char) ? "x" : char}`.slice(-12);
   }
   return { code: code.join(""), comments: comments.join("\n") };
 }

@@ -1,0 +1,196 @@
+/** Getting it: from a URL, from a fresh clone with one runtime and nothing else, and from npm. */
+import { describe, expect, test } from "bun:test";
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { runChild, startChild } from "../support/child.ts";
+import { emptyFolder, type Folder, freePort, freshClone, serveFolder, shareNodeModules } from "../support/getting.ts";
+import { commandFor, programOf, ROOT, RUNTIMES } from "../support/runtimes.ts";
+
+/** Downloads of packages are in it. */
+const PATIENCE_MS = 60_000;
+
+/** The system's programs and nothing of node_modules/.bin. */
+const BARE_PATH = "/usr/bin:/bin";
+
+/** Stands in for what is not committed yet. */
+function standIn(clone: Folder): void {
+  if (!existsSync(join(clone.path, "mod.ts"))) {
+    clone.write(
+      "mod.ts",
+      `import { encodeCbor } from "./src/lib/cbor.ts";
+/** Stands in. */
+export function createCluster(options: { nodeId: string }): { nodeId: string; bytes: number } {
+  return { nodeId: options.nodeId, bytes: encodeCbor(options).length };
+}
+`,
+    );
+  }
+  if (existsSync(join(clone.path, "examples", "node.ts"))) return;
+  clone.write(
+    "examples/node.ts",
+    `import { createCluster } from "../mod.ts";
+import { createServer } from "node:http";
+import { Hono } from "hono";
+createCluster({ nodeId: "a" });
+new Hono();
+try {
+  const port = Number(process.argv[process.argv.indexOf("--port") + 1]);
+  const server = createServer((_, response) => void response.end("ok"));
+  server.listen(port, "127.0.0.1", () => console.log("listening"));
+} catch (error) {
+  console.error("needs permissions: deno run -A examples/node.ts", String(error).split("\\n")[0]);
+  process.exit(1);
+}
+`,
+  );
+}
+
+function clone(): Folder {
+  const folder = freshClone();
+  standIn(folder);
+  return folder;
+}
+
+/** What any importer would write first. */
+const importerOf = (specifier: string): string =>
+  `import { createCluster } from "${specifier}";
+const cluster = createCluster({ nodeId: "importer", nodePort: 0, nodes: [] });
+console.log("made", cluster.nodeId);
+`;
+
+/** Polls until the node answers; the child's end or the deadline ends the wait. */
+async function healthz(port: number, child: { readonly output: string }): Promise<number> {
+  const deadline = performance.now() + PATIENCE_MS;
+  while (performance.now() < deadline) {
+    const answer = await fetch(`http://127.0.0.1:${port}/healthz`).catch(() => undefined);
+    if (answer !== undefined) return answer.status;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`/healthz did not answer within ${PATIENCE_MS} ms:\n${child.output}`);
+}
+
+describe("from a URL", () => {
+  test("Deno runs a script that imports mod.ts, with no configuration of its own", async () => {
+    await using repository = clone();
+    await using web = await serveFolder(repository.path);
+    await using importer = emptyFolder();
+    const script = importer.write("script.ts", importerOf(`http://${web.host}/mod.ts`));
+    const flags = ["run", "--no-prompt", "--allow-net", `--allow-import=${web.host}`];
+    const ran = await runChild(programOf("deno"), [...flags, script], {
+      cwd: importer.path,
+      env: { PATH: BARE_PATH, DENO_DIR: join(importer.path, "cache") },
+      timeoutMs: PATIENCE_MS,
+    });
+    expect(ran.output).toContain("made importer");
+    expect(ran.code).toBe(0);
+  }, PATIENCE_MS);
+});
+
+describe("a fresh clone", () => {
+  test("serves on Deno alone", async () => {
+    await using repository = clone();
+    const port = await freePort();
+    await using node = startChild(
+      programOf("deno"),
+      ["run", "-A", "examples/node.ts", "--port", String(port)],
+      { cwd: repository.path, env: { PATH: BARE_PATH, DENO_DIR: join(repository.path, ".cache") } },
+    );
+    expect(await healthz(port, node)).toBe(200);
+  }, PATIENCE_MS);
+
+  test("serves on Bun alone", async () => {
+    await using repository = clone();
+    const port = await freePort();
+    await using node = startChild(programOf("bun"), ["run", "examples/node.ts", "--port", String(port)], {
+      cwd: repository.path,
+      env: { PATH: BARE_PATH, BUN_INSTALL_CACHE_DIR: join(repository.path, ".cache") },
+    });
+    expect(await healthz(port, node)).toBe(200);
+  }, PATIENCE_MS);
+
+  test("without permissions and without a terminal Deno ends with 1 and one line that gives the command", async () => {
+    await using repository = clone();
+    const ran = await runChild(programOf("deno"), ["run", "--quiet", "examples/node.ts", "--port", "1"], {
+      cwd: repository.path,
+      env: { PATH: BARE_PATH },
+      timeoutMs: PATIENCE_MS,
+    });
+    expect(ran.code).toBe(1);
+    expect(ran.output.trim().split("\n")).toHaveLength(1);
+    expect(ran.output).toContain("deno run -A examples/node.ts");
+  }, PATIENCE_MS);
+});
+
+describe("the npm package", () => {
+  test("installs in an empty project and runs on all three runtimes, with types", async () => {
+    await using repository = clone();
+    await using project = emptyFolder();
+    const tarball = pack(repository, project);
+    project.write("package.json", JSON.stringify({ name: "project", private: true, type: "module" }));
+    const npm = ["install", "--no-audit", "--no-fund", "--prefer-offline", tarball];
+    const installed = await runChild("npm", npm, { cwd: project.path, timeoutMs: PATIENCE_MS });
+    expect(installed.output).toContain("added");
+    const script = project.write("script.mjs", importerOf("flotilla"));
+    for (const runtime of RUNTIMES) {
+      const ran = await runChild(...commandFor(runtime, script), { cwd: project.path, timeoutMs: PATIENCE_MS });
+      expect({ runtime, output: ran.output.trim(), code: ran.code })
+        .toEqual({ runtime, output: "made importer", code: 0 });
+    }
+    expect(await typeErrors(project, importerOf("flotilla"))).toBe("");
+    const wrong = importerOf("flotilla").replace('"importer"', "1");
+    expect(await typeErrors(project, wrong)).toContain("Type 'number' is not assignable to type 'string'");
+
+    for (const { command, args, version } of oldNodes(project)) {
+      const ran = await runChild(command, [...args, script], { cwd: project.path, timeoutMs: PATIENCE_MS });
+      expect(ran.code).toBe(1);
+      const sentence = `flotilla needs Node ${nodeNeeded} or later, and this is Node ${version}.`;
+      expect(ran.output.split("\n").filter((line) => line.includes(sentence))).toHaveLength(1);
+    }
+  }, 2 * PATIENCE_MS);
+});
+
+const manifest = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { engines: { node: string } };
+const nodeNeeded = manifest.engines.node.replace(">=", "");
+
+/** Packs the clone into `into`; returns the tarball's path. */
+function pack(repository: Folder, into: Folder): string {
+  shareNodeModules(repository);
+  const said = execFileSync("npm", ["pack", "--json", "--pack-destination", into.path], {
+    cwd: repository.path,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const name = /"filename":\s*"([^"]+)"/.exec(said)?.[1];
+  if (name === undefined) throw new Error(`npm pack named no file: ${said}`);
+  return join(into.path, name);
+}
+
+/** What tsc says of a strict program in `project`. */
+async function typeErrors(project: Folder, source: string): Promise<string> {
+  const file = project.write("typed.ts", source);
+  const options = ["--strict", "--noEmit", "--skipLibCheck", "--target", "esnext", "--module", "nodenext"];
+  const lib = ["--lib", "esnext,dom", "--types", ""];
+  const ran = await runChild(programOf("tsc"), [...options, ...lib, "--ignoreConfig", file], {
+    cwd: project.path,
+    timeoutMs: PATIENCE_MS,
+  });
+  return ran.output;
+}
+
+/** A Node that says it is 20, and the system's own where that is older than what we need. */
+function oldNodes(project: Folder): { command: string; args: string[]; version: string }[] {
+  const pretend = project.write(
+    "pretend.mjs",
+    `Object.defineProperty(process, "versions", { value: { ...process.versions, node: "20.1.0" } });\n`,
+  );
+  const old = [{ command: programOf("node"), args: ["--import", pretend], version: "20.1.0" }];
+  for (const folder of (process.env["PATH"] ?? "").split(":")) {
+    const command = join(folder, "node");
+    if (folder.includes("node_modules") || !existsSync(command)) continue;
+    const version = execFileSync(command, ["--version"], { encoding: "utf8" }).trim().replace(/^v/, "");
+    if (Number(version.split(".")[0]) < 22) old.push({ command, args: [], version });
+  }
+  return old;
+}

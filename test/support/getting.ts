@@ -1,0 +1,86 @@
+/** Fresh copies of the repository and a plain web server, for the tests of how one gets the library. */
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join, normalize } from "node:path";
+import { ROOT } from "./runtimes.ts";
+
+export interface Folder extends AsyncDisposable {
+  readonly path: string;
+  /** Writes a file, with its folders; returns its path. */
+  write(name: string, text: string): string;
+}
+
+/** An empty folder outside the repository, so that no package.json or node_modules is in reach. */
+export function emptyFolder(): Folder {
+  const path = mkdtempSync(join(tmpdir(), "flotilla-getting-"));
+  return {
+    path,
+    write(name, text) {
+      const file = join(path, name);
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, text);
+      return file;
+    },
+    async [Symbol.asyncDispose]() {
+      rmSync(path, { recursive: true, force: true });
+    },
+  };
+}
+
+/** What is committed, unpacked as a clone would have it: without node_modules. */
+export function freshClone(): Folder {
+  const folder = emptyFolder();
+  const archive = execFileSync("git", ["archive", "HEAD"], { cwd: ROOT, maxBuffer: 256 * 1024 * 1024 });
+  execFileSync("tar", ["-x", "-C", folder.path], { input: archive });
+  return folder;
+}
+
+/** Lets a clone use the installed development packages, as `npm ci` in it would. */
+export function shareNodeModules(clone: Folder): void {
+  symlinkSync(join(ROOT, "node_modules"), join(clone.path, "node_modules"));
+}
+
+const CONTENT_TYPES: Readonly<Record<string, string>> = {
+  ts: "application/typescript",
+  json: "application/json",
+  mjs: "text/javascript",
+  js: "text/javascript",
+};
+
+export interface WebServer extends AsyncDisposable {
+  /** `127.0.0.1:port`. */
+  readonly host: string;
+}
+
+/** Serves the files of a folder on loopback, and does nothing else. */
+export async function serveFolder(folder: string): Promise<WebServer> {
+  const server = createServer((request, response) => {
+    const file = join(folder, normalize(new URL(request.url ?? "/", "http://host").pathname));
+    const type = CONTENT_TYPES[file.split(".").at(-1) ?? ""];
+    if (!file.startsWith(folder) || type === undefined || !existsSync(file)) {
+      response.writeHead(404).end();
+      return;
+    }
+    response.writeHead(200, { "content-type": type }).end(readFileSync(file));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
