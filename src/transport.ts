@@ -24,6 +24,8 @@ export type TransportFeature =
 export interface Path {
   /** Whether this way is private by itself: loopback or TLS. */
   readonly private: boolean;
+  /** Whether both ends are on one machine, as far as the transport can tell (loopback addresses). */
+  readonly sameHost: boolean;
   /** Gives this way up; `reason` is for the other side's log. The sink hears `peerGone` once with every path that closed. */
   close(reason: string): void;
 }
@@ -76,6 +78,8 @@ export interface RemoteEnd {
   readonly address: string;
   /** Whether the way is private by itself: loopback, or TLS that ends in this process. */
   readonly private: boolean;
+  /** Whether both ends are on one machine: the remote address is a loopback one. */
+  readonly sameHost: boolean;
 }
 
 /** A transport that takes the sockets of `GET <channelName>` from the HTTP server. */

@@ -52,6 +52,8 @@ export function reasonOf(thrown: unknown): string {
 
 /** A value as it may be shown in an error message: quoted, control characters escaped, at most 80 characters. */
 export function shown(value: unknown): string {
-  const text = typeof value === "string" ? JSON.stringify(value) : String(value);
+  // An object from outside may have a toString that is not a function.
+  const plain = typeof value === "object" && value !== null ? Object.prototype.toString.call(value) : value;
+  const text = typeof plain === "string" && plain === value ? JSON.stringify(plain) : String(plain);
   return text.length <= 80 ? text : `${text.slice(0, 77)}...`;
 }
