@@ -38,7 +38,9 @@ export function missingNames(results, names) {
   const missing = [];
   for (const file of new Set(results.map((each) => each.file))) {
     if (isMixed(file)) continue;
-    const ran = results.filter((each) => each.file === file && each.problem === undefined);
+    // A failed hook or a crash takes names away; the failure itself is said already.
+    const whole = (each) => each.problem === undefined && count(each.tests, "failed") === 0;
+    const ran = results.filter((each) => each.file === file && whole(each));
     const all = new Set(ran.flatMap((each) => each.tests.map((test) => test.name)));
     for (const { runtime, tests } of ran) {
       const own = new Set(tests.map((test) => test.name));

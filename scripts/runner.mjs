@@ -33,9 +33,14 @@ function killGroup(pid) {
   }
 }
 
-/** Ends everything that is running; for a signal to this process. */
-export function stopAll() {
-  for (const pid of groups) killGroup(pid);
+/** Ends everything that is running, then this process, when a signal asks for it. */
+export function stopOnSignals() {
+  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]]) {
+    process.on(signal, () => {
+      for (const pid of groups) killGroup(pid);
+      process.exit(code);
+    });
+  }
 }
 
 /** Every test file, as paths from the root with forward slashes, sorted. */

@@ -8,14 +8,9 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { install, run, runtimes } from "./install.mjs";
 import { sayFile, sumUp } from "./report.mjs";
-import { isMixed, runFiles, stopAll, testFiles } from "./runner.mjs";
+import { isMixed, runFiles, stopOnSignals, testFiles } from "./runner.mjs";
 
-for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]]) {
-  process.on(signal, () => {
-    stopAll();
-    process.exit(code);
-  });
-}
+stopOnSignals();
 
 await run(async () => {
   const { values } = parseArgs({

@@ -11,15 +11,10 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { install, root, run, runtimes } from "./install.mjs";
 import { sayFile, sumUp } from "./report.mjs";
-import { isMixed, runFiles, stopAll } from "./runner.mjs";
+import { isMixed, runFiles, stopOnSignals } from "./runner.mjs";
 import { scenarios } from "./scenarios.mjs";
 
-for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]]) {
-  process.on(signal, () => {
-    stopAll();
-    process.exit(code);
-  });
-}
+stopOnSignals();
 
 function git(...args) {
   try {
