@@ -19,7 +19,12 @@ const ROOMS: readonly Room[] = [
   { room: "transports", may: ["lib", "transport"], because: "dumb pipes; every guarantee is made above" },
   { room: "link", may: ["lib", "transport"], because: "knows nodes and frames, nothing of connections" },
   { room: "connection", may: ["lib"], because: "this node's own sockets, cluster or not" },
-  { room: "directory", may: ["lib", "link"], because: "who owns which connection, told over links" },
+  {
+    room: "directory",
+    may: ["lib", "link"],
+    types: ["connection"],
+    because: "who owns which connection, told over links",
+  },
   {
     room: "router",
     may: ["lib", "link", "directory", "connection"],
