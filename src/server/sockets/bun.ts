@@ -1,0 +1,83 @@
+/**
+ * The adapter for Bun: `Bun.serve` and its ServerWebSocket. What differs there: a send over `backpressureLimit`
+ * is dropped without a word, closing calls the close handler inside the call, silent requests are cut after ten
+ * seconds, bodies end at 128 MB.
+ */
+import { localUrl, remoteAddress } from "../address.ts";
+import type { Listener, ListenSettings } from "../contract.ts";
+import { exchange, notAHandshake, type WantedUpgrade } from "../exchange.ts";
+import { LISTENER_CLOSE_MS, OpenSockets } from "./open_sockets.ts";
+import type { RawSocket, ServerSocket } from "./server_socket.ts";
+
+/** What travels with a socket: the wish until it is open, then the socket it became. */
+interface Attached {
+  readonly wanted: WantedUpgrade;
+  socket?: ServerSocket;
+}
+
+export function listenOnBun(settings: ListenSettings): Listener {
+  const sockets = new OpenSockets(settings);
+  const server = Bun.serve<Attached>({
+    hostname: settings.hostname,
+    port: settings.port,
+    idleTimeout: 0,
+    maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+    async fetch(request, server) {
+      const remote = server.requestIP(request);
+      const answer = await exchange(settings, request, remoteAddress(remote?.address, remote?.port));
+      if (answer.kind === "response") return answer.response;
+      const { protocol } = answer.upgrade;
+      const headers = protocol === undefined ? {} : { "sec-websocket-protocol": protocol };
+      return server.upgrade(request, { data: { wanted: answer.upgrade }, headers }) ? undefined : notAHandshake();
+    },
+    websocket: {
+      backpressureLimit: 0,
+      closeOnBackpressureLimit: false,
+      maxPayloadLength: settings.messageBytesMax,
+      idleTimeout: 0,
+      sendPings: false,
+      perMessageDeflate: false,
+      open(ws) {
+        ws.data.socket = sockets.adopt(rawSocket(ws), ws.data.wanted);
+        ws.data.socket.start();
+      },
+      message: (ws, data) => ws.data.socket?.received(typeof data === "string" ? data : owned(data)),
+      drain: (ws) => ws.data.socket?.drained(),
+      ping: (ws) => ws.data.socket?.heard(),
+      pong: (ws) => ws.data.socket?.heard(),
+      close: (ws, code, reason) => ws.data.socket?.ended(code, reason),
+    },
+  });
+  const port = server.port ?? settings.port;
+  let closed: Promise<void> | undefined;
+  const close = async (): Promise<void> => {
+    const stopped = server.stop();
+    await sockets.closeAll();
+    const force = settings.clock.timer(LISTENER_CLOSE_MS, () => void server.stop(true));
+    await stopped;
+    force.cancel();
+  };
+  return {
+    hostname: settings.hostname,
+    port,
+    url: localUrl(settings.hostname, port),
+    close: () => closed ??= close(),
+  };
+}
+
+function rawSocket(ws: Bun.ServerWebSocket<Attached>): RawSocket {
+  return {
+    get bufferedBytes() {
+      return ws.getBufferedAmount();
+    },
+    send: (data) => void ws.send(data),
+    close: (code, reason) => ws.close(code, reason),
+    terminate: () => ws.terminate(),
+    ping: () => void ws.ping(),
+  };
+}
+
+/** The message as a plain Uint8Array over memory of its own. */
+function owned(message: Buffer): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(message);
+}

@@ -1,0 +1,129 @@
+/**
+ * The adapter for Deno: `Deno.serve` and its standard server-side WebSocket. What differs there: no ping and no
+ * drain event, abnormal ends carry code 0, a lost client's close is reported twice, 64 MiB a message whatever is
+ * asked, an exception in a handler ends the process.
+ */
+import { type Clock, sleep } from "../../lib/clock.ts";
+import { localUrl, remoteAddress } from "../address.ts";
+import type { Listener, ListenSettings } from "../contract.ts";
+import { errorResponse, exchange, notAHandshake, type WantedUpgrade } from "../exchange.ts";
+import { LISTENER_CLOSE_MS, OpenSockets } from "./open_sockets.ts";
+import type { RawSocket, ServerSocket } from "./server_socket.ts";
+
+/** The reason Deno gives in the close event when a client did not answer its ping. */
+const NO_PONG = "No response from ping frame.";
+/** The longest pause between two looks at `bufferedAmount`. */
+const DRAIN_POLL_MS_MAX = 8;
+
+export function listenOnDeno(settings: ListenSettings): Listener {
+  const sockets = new OpenSockets(settings);
+  const waiting = new Set<(response: Response) => void>();
+  const { hostname, port } = settings;
+  const server = Deno.serve({ hostname, port, onListen() {} }, (request, info) => {
+    const address = info.remoteAddr as Deno.NetAddr;
+    return new Promise<Response>((resolve) => {
+      waiting.add(resolve);
+      void exchange(settings, request, remoteAddress(address.hostname, address.port)).then((answer) => {
+        if (!waiting.delete(resolve)) return;
+        if (answer.kind === "response") resolve(answer.response);
+        else resolve(upgrade(request, answer.upgrade, sockets, settings));
+      });
+    });
+  });
+  let closed: Promise<void> | undefined;
+  const close = async (): Promise<void> => {
+    const stopped = server.shutdown();
+    await sockets.closeAll();
+    // The shutdown waits for every answer, and once begun it cannot be forced: so hanging requests get one.
+    // What even then goes on (a response that streams for ever) is left behind.
+    const answers = settings.clock.timer(LISTENER_CLOSE_MS, () => {
+      for (const resolve of waiting) resolve(errorResponse(503, "not-running", "the server is closing"));
+      waiting.clear();
+    });
+    await Promise.race([stopped, sleep(settings.clock, 2 * LISTENER_CLOSE_MS)]);
+    answers.cancel();
+  };
+  return {
+    hostname,
+    port: server.addr.port,
+    url: localUrl(hostname, server.addr.port),
+    close: () => closed ??= close(),
+  };
+}
+
+function upgrade(
+  request: Request,
+  wanted: WantedUpgrade,
+  sockets: OpenSockets,
+  settings: ListenSettings,
+): Response {
+  // Half of idleTimeout after the last sign of life Deno pings, and cuts after the other half.
+  const idleTimeout = Math.max(1, Math.round((2 * settings.pingIntervalMs) / 1_000));
+  let socket: WebSocket;
+  let response: Response;
+  try {
+    ({ socket, response } = Deno.upgradeWebSocket(request, { idleTimeout }));
+  } catch {
+    return notAHandshake();
+  }
+  // Given as an option, the protocol would be looked for in the header by exact ", " and fail on "a,b".
+  if (wanted.protocol !== undefined) response.headers.set("sec-websocket-protocol", wanted.protocol);
+  attach(socket, wanted, sockets, settings.clock);
+  return response;
+}
+
+function attach(webSocket: WebSocket, wanted: WantedUpgrade, sockets: OpenSockets, clock: Clock): void {
+  webSocket.binaryType = "arraybuffer";
+  let socket: ServerSocket | undefined;
+  let polling = false;
+  const poll = (delayMs: number, lastBytes: number): void => {
+    clock.timer(delayMs, () => {
+      const bytes = webSocket.bufferedAmount;
+      polling = bytes > 0 && webSocket.readyState <= WebSocket.CLOSING;
+      if (polling) poll(Math.min(Math.max(1, delayMs * 2), DRAIN_POLL_MS_MAX), bytes);
+      if (bytes < lastBytes) socket?.drained();
+    });
+  };
+  const raw: RawSocket = {
+    get bufferedBytes() {
+      return webSocket.bufferedAmount;
+    },
+    send(data) {
+      webSocket.send(data);
+      if (polling) return;
+      polling = true;
+      poll(0, webSocket.bufferedAmount);
+    },
+    close: (code, reason) => webSocket.close(code, reason),
+    terminate: () => cut(webSocket),
+  };
+  webSocket.onopen = () => {
+    socket = sockets.adopt(raw, wanted);
+    socket.start();
+  };
+  webSocket.onmessage = ({ data }: MessageEvent<string | ArrayBuffer>) => {
+    socket?.received(typeof data === "string" ? data : new Uint8Array(data));
+  };
+  webSocket.onclose = ({ code, reason }) => {
+    if (reason === NO_PONG) socket?.ended(0, "");
+    else socket?.ended(code, reason);
+  };
+  // A close event follows every error.
+  webSocket.onerror = (event) => event.preventDefault();
+}
+
+interface DenoCore {
+  tryClose(resourceId: number): void;
+}
+
+/**
+ * Cuts the TCP connection. Deno has no public way to do that with a server-side WebSocket, so this closes the
+ * resource under it, as Deno's own idle timeout does. Should Deno move it, a close frame is what remains.
+ */
+function cut(webSocket: WebSocket): void {
+  const internal = Reflect.get(Deno, Reflect.get(Deno, "internal")) as { core?: DenoCore } | undefined;
+  const key = Object.getOwnPropertySymbols(webSocket).find((symbol) => symbol.description === "[[rid]]");
+  const resourceId: unknown = key === undefined ? undefined : Reflect.get(webSocket, key);
+  if (typeof resourceId === "number" && internal?.core !== undefined) internal.core.tryClose(resourceId);
+  else webSocket.close();
+}

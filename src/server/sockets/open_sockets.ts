@@ -1,0 +1,57 @@
+import { every, type Timer } from "../../lib/clock.ts";
+import { CLOSE } from "../../lib/close_codes.ts";
+import type { ListenSettings } from "../contract.ts";
+import type { WantedUpgrade } from "../exchange.ts";
+import { type RawSocket, ServerSocket } from "./server_socket.ts";
+
+/** How long clients may take to answer when the listener closes. */
+export const LISTENER_CLOSE_MS = 1_000;
+
+/** All open sockets of one listener: pings the silent, and ends them all. */
+export class OpenSockets {
+  readonly #settings: ListenSettings;
+  readonly #sockets = new Set<ServerSocket>();
+  /** Runs only while there is a socket. */
+  #heartbeat: Timer | undefined;
+  #onEmpty: (() => void) | undefined;
+  #stopped = false;
+
+  constructor(settings: ListenSettings) {
+    this.#settings = settings;
+  }
+
+  /** Takes care of a socket that has just opened; the adapter then starts it. */
+  adopt(raw: RawSocket, upgrade: WantedUpgrade): ServerSocket {
+    const socket = new ServerSocket(raw, upgrade, this.#settings, (ended) => {
+      this.#sockets.delete(ended);
+      if (this.#sockets.size === 0) this.#emptied();
+    });
+    this.#sockets.add(socket);
+    this.#heartbeat ??= every(this.#settings.clock, this.#settings.pingIntervalMs, () => this.#probe());
+    if (this.#stopped) socket.close(CLOSE.leaving, "");
+    return socket;
+  }
+
+  /** Closes every socket with 1001; after a second, by force. Resolves when all have ended. */
+  async closeAll(): Promise<void> {
+    this.#stopped = true;
+    for (const socket of this.#sockets) socket.close(CLOSE.leaving, "");
+    if (this.#sockets.size === 0) return;
+    const empty = new Promise<void>((resolve) => this.#onEmpty = resolve);
+    const force = this.#settings.clock.timer(LISTENER_CLOSE_MS, () => {
+      for (const socket of this.#sockets) socket.terminate();
+    });
+    await empty;
+    force.cancel();
+  }
+
+  #probe(): void {
+    for (const socket of this.#sockets) socket.probe();
+  }
+
+  #emptied(): void {
+    this.#heartbeat?.cancel();
+    this.#heartbeat = undefined;
+    this.#onEmpty?.();
+  }
+}
