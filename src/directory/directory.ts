@@ -1,0 +1,388 @@
+/**
+ * The directory: connectionId → node, known on every node. Each node owns the entries of its own
+ * connections and announces their changes; nobody else changes them.
+ *
+ *   register → table (own claims) → log → sender ─ control lane ─ receiver → table → lookup, lost claims, listeners
+ *
+ * What this folder may import: `src/lib`, the links' contract, and the shape of a connection's details.
+ */
+import type { ConnectionDetails } from "../connection/sink.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
+import { FlotillaError, reasonOf, shown } from "../lib/errors.ts";
+import type { Unsubscribe } from "../lib/events.ts";
+import type { Logger } from "../lib/logger.ts";
+import { CONTROL } from "../link/contract.ts";
+import type { Lane, LinkService, Session } from "../link/contract.ts";
+import { DIRECTORY_PORT } from "./contract.ts";
+import type { Description, DirectoryContext, DirectoryStats, Route } from "./contract.ts";
+import { checkDetails } from "./details.ts";
+import type { Digest } from "./digest.ts";
+import { checkConnectionId } from "./ids.ts";
+import { LocalConnections } from "./local.ts";
+import type { LocalConnection } from "./local.ts";
+import { DIRECTORY_DEFAULTS, PAGE_IDS_MAX, SWEEP_CLAIMS_PER_TURN } from "./options.ts";
+import type { DirectoryOptions } from "./options.ts";
+import { smallestAfter } from "./page.ts";
+import { Replication } from "./replication.ts";
+import { Resolver } from "./resolver.ts";
+import { HybridClock, STAMP_MAX } from "./stamp.ts";
+import { NONE, RouteTable } from "./table.ts";
+import type { Owner } from "./table.ts";
+import { decodeFrame, encodeFrame } from "./wire.ts";
+import type { Claim, OwnerState } from "./wire.ts";
+
+export class Directory implements LinkService {
+  readonly #nodeId: string;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #options: DirectoryOptions;
+  readonly #onLost: (connection: LocalConnection) => void;
+  readonly #stamps: HybridClock;
+  readonly #table = new RouteTable();
+  readonly #own: Owner;
+  readonly #local = new LocalConnections();
+  readonly #replication: Replication;
+  readonly #resolver: Resolver;
+  readonly #listeners = new Set<(connectionId: string) => void>();
+  readonly #stats: DirectoryStats = {
+    repairs: 0,
+    snapshotsSent: 0,
+    snapshotsReceived: 0,
+    framesSent: 0,
+    questionsAsked: 0,
+    questionsRefused: 0,
+    lost: 0,
+  };
+  #sweeping: Timer | undefined;
+
+  /** Registers itself with the links, so only before they start. */
+  constructor({ links, clock, logger, options, onLost }: DirectoryContext) {
+    this.#nodeId = links.nodeId;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#options = { ...DIRECTORY_DEFAULTS, ...options };
+    this.#onLost = onLost;
+    this.#stamps = new HybridClock(clock, this.#options.clockSkewMaxMs);
+    this.#own = this.#table.open(this.#nodeId);
+    this.#replication = new Replication({
+      clock,
+      logger,
+      port: DIRECTORY_PORT,
+      table: this.#table,
+      local: this.#local,
+      own: this.#own,
+      putRemote: (owner, claim) => this.#putRemote(owner, claim),
+      removeRemote: (owner, id) => this.#removed(id, this.#table.remove(owner, id)),
+      sweepLater: () => this.#sweepLater(),
+    }, this.#stats);
+    this.#resolver = new Resolver({
+      clock,
+      options: this.#options,
+      lookup: (connectionId) => this.lookup(connectionId),
+      localConnection: (connectionId) => this.localConnection(connectionId),
+      sessions: () => this.#replication.sessions(),
+      sessionOf: (connectionId) => this.#sessionOf(connectionId),
+      announce: () => this.#replication.flush(),
+      putRemote: (session, claim) => {
+        const owner = this.#replication.ownerOf(session);
+        if (owner !== undefined) this.#putRemote(owner, claim);
+      },
+      send: (session, frame) => void session.send(CONTROL, DIRECTORY_PORT, encodeFrame(frame)),
+    }, this.#stats);
+    links.register(DIRECTORY_PORT, this);
+  }
+
+  /** Begins the heartbeats. Idempotent. */
+  start(): void {
+    this.#replication.start(this.#options.directoryHeartbeatMs);
+  }
+
+  /** Ends all timers and waits. Idempotent. */
+  stop(): void {
+    this.#replication.stop();
+    this.#sweeping?.cancel();
+    this.#sweeping = undefined;
+    this.#resolver.stop();
+  }
+
+  // This node's own connections.
+
+  /**
+   * Claims `connectionId` for this node, also from a node that has it now, and announces it. `replaced` is
+   * this node's own earlier connection of that id, whose socket the caller closes. Throws `invalid-option`
+   * for an id that is empty, above 256 bytes or not well-formed, and for bad details.
+   */
+  register(
+    connectionId: string,
+    details: ConnectionDetails,
+  ): { readonly handle: number; readonly replaced: LocalConnection | undefined } {
+    checkConnectionId(connectionId);
+    checkDetails(connectionId, details);
+    const replaced = this.localConnection(connectionId);
+    if (replaced !== undefined) this.#local.delete(replaced.handle);
+    const connection = this.#local.add(connectionId, details);
+    this.#claim(connection);
+    return { handle: connection.handle, replaced };
+  }
+
+  /**
+   * Takes the entry back; with `handle`, only if that registration still stands. False when nothing was
+   * done.
+   */
+  unregister(connectionId: string, handle?: number): boolean {
+    const connection = this.localConnection(connectionId);
+    if (connection === undefined || (handle !== undefined && connection.handle !== handle)) return false;
+    this.#release(connection);
+    return true;
+  }
+
+  /** This node's own connection under that handle. */
+  localByHandle(handle: number): string | undefined {
+    return this.#local.get(handle)?.connectionId;
+  }
+
+  /** This node's own connection of that id. */
+  localConnection(connectionId: string): LocalConnection | undefined {
+    const slot = this.#table.claim(this.#own, connectionId);
+    return slot === NONE ? undefined : this.#local.get(this.#table.handleAt(slot));
+  }
+
+  /** This node's own connections in the order of registration. */
+  localConnections(): IterableIterator<LocalConnection> {
+    return this.#local.values();
+  }
+
+  // Everybody's connections.
+
+  /** Where `connectionId` is; undefined when no node is known to have it. */
+  lookup(connectionId: string): Route | undefined {
+    const slot = this.#table.winner(connectionId);
+    if (slot === NONE) return undefined;
+    const owner = this.#table.ownerAt(slot);
+    return {
+      nodeId: owner.nodeId,
+      handle: this.#table.handleAt(slot),
+      stamp: this.#table.stampAt(slot),
+      local: owner === this.#own,
+    };
+  }
+
+  /**
+   * As `lookup`, but asks the peers when the table has nothing. Undefined when nobody has it, as far as
+   * could be found out within `askTimeoutMs`, or before `signal` fired. Never rejects.
+   */
+  resolve(connectionId: string, signal?: AbortSignal): Promise<Route | undefined> {
+    return this.#resolver.resolve(connectionId, signal);
+  }
+
+  /**
+   * Where `connectionId` is and its details, asked from its owner; undefined when nobody has it.
+   * `timeoutMs` (default: `askTimeoutMs`) is for the owner's answer. Rejects `timeout`, `node-lost`,
+   * `aborted`, `backpressure`.
+   */
+  describe(
+    connectionId: string,
+    options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {},
+  ): Promise<Description | undefined> {
+    return this.#resolver.describe(
+      connectionId,
+      options.timeoutMs ?? this.#options.askTimeoutMs,
+      options.signal,
+    );
+  }
+
+  /**
+   * A page of the known connections in the order of their ids, after `after`. Looks at all of them each
+   * time.
+   */
+  list(
+    options: { readonly limit: number; readonly after?: string },
+  ): { connectionId: string; nodeId: string }[] {
+    const ids = smallestAfter(this.#table.ids(), Math.min(options.limit, PAGE_IDS_MAX), options.after);
+    return ids.map((connectionId) => ({
+      connectionId,
+      nodeId: this.#table.ownerAt(this.#table.winner(connectionId)).nodeId,
+    }));
+  }
+
+  /** How many connections a node claims, as this node knows; 0 for unknown nodes. */
+  countOf(nodeId: string): number {
+    return this.#heldOf(nodeId).reduce((count, owner) => count + this.#table.countOf(owner), 0);
+  }
+
+  /** Connections of all nodes; one that two nodes claim for a moment counts twice. */
+  get total(): number {
+    let count = this.#table.countOf(this.#own);
+    for (const [, owner] of this.#replication.owners()) count += this.#table.countOf(owner);
+    return count;
+  }
+
+  /** Whether the first snapshot of every live peer has been received in full. */
+  get synced(): boolean {
+    return this.#replication.synced;
+  }
+
+  /**
+   * The listener hears each connectionId for which another claim counts now, or a first one, or none any
+   * more. Of a node that went down its ids are heard soon after, in pieces; look-ups know at once.
+   */
+  onRouteChange(listener: (connectionId: string) => void): Unsubscribe {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  // Health.
+
+  /**
+   * Counts the whole table again, compares it with the running counts and digests and with this node's own
+   * connections, sets right what differs and returns how many differences there were. Where a peer's entries
+   * differ from what that peer has shows at its next heartbeat. Looks at every route.
+   */
+  verify(): number {
+    let differences = this.#table.recount().size;
+    for (const connection of this.#local.values()) {
+      if (this.localConnection(connection.connectionId) === connection) continue;
+      differences++;
+      this.#claim(connection);
+    }
+    if (this.#table.countOf(this.#own) !== this.#local.size) {
+      for (const id of [...this.#table.ids()]) {
+        if (this.#table.claim(this.#own, id) === NONE || this.localConnection(id) !== undefined) continue;
+        differences++;
+        this.#withdraw(id);
+      }
+    }
+    this.#stats.repairs += differences;
+    if (differences > 0) this.#logger.warn("the directory differed from its recount", { differences });
+    return differences;
+  }
+
+  stats(): Readonly<DirectoryStats> {
+    return { ...this.#stats };
+  }
+
+  /** This node's own entries: the number of the last change, their count and digest. */
+  ownState(): OwnerState {
+    return this.#replication.state();
+  }
+
+  /**
+   * Count and digest of what this node holds of a node's entries; equal to that node's own once all is
+   * quiet.
+   */
+  digestOf(nodeId: string): Readonly<Digest> | undefined {
+    const owner = this.#heldOf(nodeId).at(-1);
+    return owner && this.#table.digestOf(owner);
+  }
+
+  // LinkService.
+
+  up(session: Session): void {
+    this.#resolver.up();
+    this.#replication.up(session);
+  }
+
+  down(session: Session): void {
+    this.#replication.down(session);
+    this.#resolver.down(session);
+  }
+
+  frame(session: Session, lane: Lane, payload: Uint8Array<ArrayBuffer>): void {
+    if (lane !== CONTROL) {
+      const from = shown(session.nodeId);
+      throw new FlotillaError("malformed", `read a directory frame of ${from}: it came on lane ${lane}`);
+    }
+    const frame = decodeFrame(payload);
+    if (!this.#replication.apply(session, frame)) this.#resolver.apply(session, frame);
+  }
+
+  #claim(connection: LocalConnection): void {
+    const { connectionId, handle } = connection;
+    let stamp = this.#stamps.next();
+    const winner = this.#table.winner(connectionId);
+    // A claim too far ahead for our clock to follow is still topped by one made after it was seen.
+    if (winner !== NONE) stamp = Math.min(STAMP_MAX, Math.max(stamp, this.#table.stampAt(winner) + 1));
+    this.#table.put(this.#own, connectionId, handle, stamp);
+    this.#replication.log.put(connectionId, handle, stamp);
+    this.#replication.flushLater();
+    this.#changed(connectionId);
+    // Beaten already: only by a claim with the last stamp there is. The caller first gets its handle.
+    if (!this.#isWinner(connectionId)) queueMicrotask(() => this.#concede(connectionId));
+  }
+
+  /** Takes an own entry back. */
+  #release(connection: LocalConnection): void {
+    this.#local.delete(connection.handle);
+    this.#withdraw(connection.connectionId);
+  }
+
+  #withdraw(id: string): void {
+    const changed = this.#table.remove(this.#own, id);
+    this.#replication.log.remove(id);
+    this.#replication.flushLater();
+    this.#removed(id, changed);
+  }
+
+  #putRemote(owner: Owner, { id, handle, stamp }: Claim): void {
+    this.#stamps.observe(stamp);
+    if (!this.#table.put(owner, id, handle, stamp)) return;
+    if (this.#table.contested(id)) this.#concede(id);
+    this.#changed(id);
+  }
+
+  /** Gives an own connection up if a later claim has beaten it. */
+  #concede(id: string): void {
+    const connection = this.localConnection(id);
+    if (connection === undefined || this.#isWinner(id)) return;
+    this.#release(connection);
+    this.#stats.lost++;
+    this.#guard("onLost", () => this.#onLost(connection));
+  }
+
+  #isWinner(id: string): boolean {
+    return this.#table.claim(this.#own, id) === this.#table.winner(id);
+  }
+
+  #removed(id: string, changed: boolean): void {
+    if (changed) this.#changed(id);
+  }
+
+  #changed(id: string): void {
+    if (this.#table.winner(id) !== NONE) this.#resolver.known(id);
+    for (const listener of this.#listeners) this.#guard("onRouteChange", () => listener(id));
+  }
+
+  /** A callback that throws is logged: it must not end the session whose frame is being applied. */
+  #guard(name: string, call: () => void): void {
+    try {
+      call();
+    } catch (thrown) {
+      this.#logger.error("a callback of the directory threw", { callback: name, reason: reasonOf(thrown) });
+    }
+  }
+
+  #sweepLater(): void {
+    this.#sweeping ??= this.#clock.timer(0, () => {
+      this.#sweeping = undefined;
+      if (!this.#table.sweep(SWEEP_CLAIMS_PER_TURN, (id) => this.#changed(id))) this.#sweepLater();
+    });
+  }
+
+  #sessionOf(connectionId: string): Session | undefined {
+    const winner = this.#table.winner(connectionId);
+    if (winner === NONE) return undefined;
+    const wanted = this.#table.ownerAt(winner);
+    for (const [session, owner] of this.#replication.owners()) if (owner === wanted) return session;
+    return undefined;
+  }
+
+  /**
+   * Whose claims a nodeId stands for: this node's, or those of its sessions (two while one replaces
+   * another).
+   */
+  #heldOf(nodeId: string): Owner[] {
+    const held = nodeId === this.#nodeId ? [this.#own] : [];
+    for (const [, owner] of this.#replication.owners()) if (owner.nodeId === nodeId) held.push(owner);
+    return held;
+  }
+}
