@@ -1,0 +1,373 @@
+import { type Bytes, hex } from "../lib/bytes.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
+import { jittered, type Random } from "../lib/random.ts";
+import type { Path } from "../transport.ts";
+import { type ClusterKeys, type Ephemeral, generateEphemeral, NONCE_BYTES, sha256, type TrafficSecrets } from "./cluster_keys.ts";
+import {
+  type Confirm,
+  encodeCore,
+  type HandshakeMessage,
+  type Hello,
+  type Introduction,
+  type LanePositions,
+  type Refuse,
+  type Reply,
+  sealHandshake,
+  type Signed,
+} from "./handshake_wire.ts";
+import type { PacketSpaceOptions } from "./packet_space.ts";
+import { plainProtection, SealedProtection } from "./protection.ts";
+
+/** What both sides settled on. */
+export interface Agreement {
+  readonly incarnation: string;
+  readonly sessionId: string;
+  readonly resumed: boolean;
+  /** What the peer has of each lane of the resumed session; zeros for a new one. */
+  readonly peerReceived: LanePositions;
+  readonly peerWindowBytes: number;
+  readonly ownWindowBytes: number;
+  readonly space: PacketSpaceOptions;
+}
+
+/** What the handshake must know of the link and tells it. */
+export interface HandshakerHost {
+  readonly nodeId: string;
+  readonly incarnation: string;
+  readonly peerId: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly keys: ClusterKeys;
+  /** Total time for one attempt, ms. */
+  readonly handshakeTimeoutMs: number;
+  send(packet: Bytes, path: Path | undefined): void;
+  /** A tag that no packet space of this node uses. */
+  newTag(): number;
+  windowBytes(): number;
+  /** Whether this side is content without sealing on `path`. */
+  plainOn(path: Path | undefined): boolean;
+  /** The live session, to go on with. */
+  liveSession(): { readonly id: string; readonly incarnation: string; readonly received: LanePositions } | undefined;
+  /** Whether the incarnation of the live session answers within a probe. */
+  probe(): Promise<boolean>;
+  /** As initiator: the responder's first packet in this space will seal the agreement (`settled`). */
+  expect(agreement: Agreement): void;
+  /** The space expected last is not to be anymore. */
+  abandon(tagIn: number): void;
+  /** As responder: both sides are proven. */
+  commit(agreement: Agreement): void;
+  /** The peer's attempt is about to be refused. */
+  refusing(reason: "session-unknown" | "id-in-use"): void;
+  /** The attempt of this side came to nothing. */
+  failed(reason: "timeout" | "session-unknown" | "id-in-use"): void;
+}
+
+interface Outgoing {
+  path: Path | undefined;
+  readonly attempt: Bytes;
+  ephemeral: Ephemeral | undefined;
+  hello: Hello | undefined;
+  helloCore: Bytes | undefined;
+  /** What is repeated until answered: the hello, then the confirm. */
+  packet: Bytes | undefined;
+  replied: boolean;
+  agreement: Agreement | undefined;
+  timer: Timer | undefined;
+  repeatMs: number;
+  readonly deadline: number;
+}
+
+interface Incoming {
+  readonly hello: Hello;
+  readonly helloCore: Bytes;
+  readonly startedAt: number;
+  /** Set when the answer is ready. */
+  answer: { readonly packet: Bytes; readonly reply: Reply; readonly transcript: Bytes; readonly secrets: TrafficSecrets } | undefined;
+  committing: boolean;
+}
+
+const REPEAT_FIRST_MS = 200;
+const REPEAT_MAX_MS = 2_000;
+/** Attempts of one peer answered at once; a correct peer has one, replays make more. */
+const INCOMING_MAX = 4;
+const FRESH_POSITIONS: LanePositions = [0, 0, 0];
+
+/**
+ * Proves both ends to each other and agrees on a session and its keys, in three messages:
+ *
+ *   initiator                                   responder
+ *   hello (nonce, key, session to resume)  →
+ *                                          ←    reply (nonce, key, session, HMAC over both as responder)
+ *   confirm (HMAC over all as initiator)   →    committed
+ *                                          ←    first packet under the new keys: committed
+ *
+ * Of crossing attempts the one of the lower nodeId goes on. Every message may be lost, repeated or late.
+ */
+export class Handshaker {
+  readonly #host: HandshakerHost;
+  #outgoing: Outgoing | undefined;
+  /** By attempt, oldest first. */
+  readonly #incoming = new Map<string, Incoming>();
+
+  constructor(host: HandshakerHost) {
+    this.#host = host;
+  }
+
+  /** An attempt of this side is under way. */
+  get busy(): boolean {
+    return this.#outgoing !== undefined;
+  }
+
+  /** The way of the attempt under way. */
+  get outgoingPath(): Path | undefined {
+    return this.#outgoing?.path;
+  }
+
+  initiate(path: Path | undefined): void {
+    this.cancel();
+    const outgoing: Outgoing = {
+      path,
+      attempt: this.#host.random.bytes(NONCE_BYTES),
+      ephemeral: undefined,
+      hello: undefined,
+      helloCore: undefined,
+      packet: undefined,
+      replied: false,
+      agreement: undefined,
+      timer: undefined,
+      repeatMs: REPEAT_FIRST_MS,
+      deadline: this.#host.clock.now() + this.#host.handshakeTimeoutMs,
+    };
+    this.#outgoing = outgoing;
+    void this.#sayHello(outgoing);
+  }
+
+  /** Gives up the attempt of this side. */
+  cancel(): void {
+    const outgoing = this.#outgoing;
+    if (outgoing === undefined) return;
+    outgoing.timer?.cancel();
+    if (outgoing.agreement !== undefined) this.#host.abandon(outgoing.agreement.space.tagIn);
+    this.#outgoing = undefined;
+  }
+
+  stop(): void {
+    this.cancel();
+    this.#incoming.clear();
+  }
+
+  /** The first packet of the expected space came: returns what is agreed, once. */
+  settled(tagIn: number): Agreement | undefined {
+    const agreement = this.#outgoing?.agreement;
+    if (agreement === undefined || agreement.space.tagIn !== tagIn) return undefined;
+    this.#outgoing?.timer?.cancel();
+    this.#outgoing = undefined;
+    return agreement;
+  }
+
+  async receive({ message, core, proof }: Signed, path: Path | undefined): Promise<void> {
+    if (message.from !== this.#host.peerId || message.to !== this.#host.nodeId) return;
+    switch (message.kind) {
+      case "hello":
+        return await this.#onHello(message, core, path);
+      case "reply":
+        return await this.#onReply(message, core, proof, path);
+      case "confirm":
+        return await this.#onConfirm(message, core, proof, path);
+      case "refuse":
+        return await this.#onRefuse(message, core, proof);
+    }
+  }
+
+  async #sayHello(outgoing: Outgoing): Promise<void> {
+    outgoing.ephemeral = await generateEphemeral();
+    const session = this.#host.liveSession();
+    const hello: Hello = {
+      kind: "hello",
+      ...this.#introduction(outgoing.attempt, outgoing.ephemeral, outgoing.path),
+      resume: session && { sessionId: session.id, received: session.received },
+    };
+    outgoing.hello = hello;
+    outgoing.helloCore = encodeCore(hello);
+    const packet = await this.#seal(hello, outgoing.helloCore, new Uint8Array(0));
+    if (this.#outgoing === outgoing) this.#repeat(outgoing, packet);
+  }
+
+  async #onHello(hello: Hello, helloCore: Bytes, path: Path | undefined): Promise<void> {
+    const host = this.#host;
+    if (this.#outgoing !== undefined && host.nodeId < host.peerId) {
+      // Ours goes on; sent again this way too, in case the peer cannot hear us on the other.
+      if (this.#outgoing.packet !== undefined) host.send(this.#outgoing.packet, path);
+      return;
+    }
+    const key = hex(hello.attempt);
+    const known = this.#incoming.get(key);
+    if (known !== undefined) {
+      if (known.answer !== undefined) host.send(known.answer.packet, path);
+      return;
+    }
+    this.cancel();
+    const incoming: Incoming = { hello, helloCore, startedAt: host.clock.now(), answer: undefined, committing: false };
+    this.#incoming.set(key, incoming);
+    if (this.#incoming.size > INCOMING_MAX) this.#incoming.delete(this.#incoming.keys().next().value as string);
+
+    const session = host.liveSession();
+    if (session !== undefined && session.incarnation !== hello.incarnation && await host.probe()) {
+      this.#incoming.delete(key);
+      return await this.#refuse(hello, helloCore, "id-in-use", path);
+    }
+    const ephemeral = await generateEphemeral();
+    if (this.#incoming.get(key) !== incoming) return;
+    const live = host.liveSession();
+    const resumed = live !== undefined && live.incarnation === hello.incarnation && live.id === hello.resume?.sessionId;
+    const reply: Reply = {
+      kind: "reply",
+      ...this.#introduction(hello.attempt, ephemeral, path),
+      nonce: host.random.bytes(NONCE_BYTES),
+      resumed,
+      sessionId: resumed ? live.id : hex(host.random.bytes(16)),
+      received: resumed ? live.received : FRESH_POSITIONS,
+    };
+    const replyCore = encodeCore(reply);
+    const transcript = await sha256(helloCore, replyCore);
+    const secrets = await host.keys.trafficSecrets(ephemeral, hello.publicKey, transcript);
+    const packet = await this.#seal(reply, replyCore, await host.keys.prove("responder", transcript));
+    if (this.#incoming.get(key) !== incoming) return;
+    incoming.answer = { packet, reply, transcript, secrets };
+    host.send(packet, path);
+  }
+
+  async #onReply(reply: Reply, replyCore: Bytes, proof: Bytes, path: Path | undefined): Promise<void> {
+    const outgoing = this.#outgoing;
+    if (outgoing?.helloCore === undefined || outgoing.replied || hex(outgoing.attempt) !== hex(reply.attempt)) return;
+    const { hello, ephemeral } = outgoing as { hello: Hello; ephemeral: Ephemeral };
+    const transcript = await sha256(outgoing.helloCore, replyCore);
+    if (!await this.#host.keys.verify("responder", transcript, proof)) return;
+    if (this.#outgoing !== outgoing || outgoing.replied) return;
+    outgoing.replied = true;
+    const secrets = await this.#host.keys.trafficSecrets(ephemeral, reply.publicKey, transcript);
+    if (this.#outgoing !== outgoing) return;
+    const live = this.#host.liveSession();
+    if (reply.resumed && live?.id !== reply.sessionId) return this.initiate(path);
+    const confirm: Confirm = {
+      kind: "confirm",
+      from: hello.from,
+      to: hello.to,
+      attempt: hello.attempt,
+      received: reply.resumed && live !== undefined ? live.received : FRESH_POSITIONS,
+    };
+    const confirmCore = encodeCore(confirm);
+    const confirmProof = await this.#host.keys.prove("initiator", await sha256(transcript, confirmCore));
+    const packet = await this.#seal(confirm, confirmCore, confirmProof);
+    if (this.#outgoing !== outgoing) return;
+    outgoing.agreement = agree(reply, hello, reply, reply.received, path, secrets.initiator, secrets.responder);
+    outgoing.path = path;
+    outgoing.repeatMs = REPEAT_FIRST_MS;
+    this.#host.expect(outgoing.agreement);
+    this.#repeat(outgoing, packet);
+  }
+
+  async #onConfirm(confirm: Confirm, core: Bytes, proof: Bytes, path: Path | undefined): Promise<void> {
+    const host = this.#host;
+    const key = hex(confirm.attempt);
+    const incoming = this.#incoming.get(key);
+    if (incoming?.answer === undefined || incoming.committing) return;
+    incoming.committing = true;
+    const { hello, answer: { reply, transcript, secrets } } = incoming as Required<Incoming> & { answer: object };
+    const genuine = await host.keys.verify("initiator", await sha256(transcript, core), proof);
+    if (!genuine || this.#incoming.get(key) !== incoming) {
+      incoming.committing = false;
+      return;
+    }
+    this.#forgetUpTo(key);
+    if (reply.resumed && host.liveSession()?.id !== reply.sessionId) {
+      return await this.#refuse(hello, incoming.helloCore, "session-unknown", path);
+    }
+    this.cancel();
+    host.commit(agree(reply, reply, hello, confirm.received, path, secrets.responder, secrets.initiator));
+  }
+
+  async #onRefuse(refusal: Refuse, core: Bytes, proof: Bytes): Promise<void> {
+    const outgoing = this.#outgoing;
+    if (outgoing?.helloCore === undefined || hex(outgoing.attempt) !== hex(refusal.attempt)) return;
+    if (!await this.#host.keys.verify("refusal", await sha256(outgoing.helloCore, core), proof)) return;
+    if (this.#outgoing !== outgoing) return;
+    this.cancel();
+    this.#host.failed(refusal.reason);
+  }
+
+  async #refuse(hello: Hello, helloCore: Bytes, reason: Refuse["reason"], path: Path | undefined): Promise<void> {
+    this.#host.refusing(reason);
+    const refusal: Refuse = { kind: "refuse", from: this.#host.nodeId, to: hello.from, attempt: hello.attempt, reason };
+    const core = encodeCore(refusal);
+    const proof = await this.#host.keys.prove("refusal", await sha256(helloCore, core));
+    this.#host.send(await this.#seal(refusal, core, proof), path);
+  }
+
+  /** A committed attempt outdates those that came before it: they may still be confirmed late. */
+  #forgetUpTo(committed: string): void {
+    for (const key of [...this.#incoming.keys()]) {
+      this.#incoming.delete(key);
+      if (key === committed) return;
+    }
+  }
+
+  /** Sends `packet` now and again with growing pauses, until answered or the attempt's deadline. */
+  #repeat(outgoing: Outgoing, packet: Bytes): void {
+    outgoing.packet = packet;
+    this.#host.send(packet, outgoing.path);
+    outgoing.timer?.cancel();
+    outgoing.timer = this.#host.clock.timer(jittered(this.#host.random, outgoing.repeatMs), () => {
+      if (this.#outgoing !== outgoing) return;
+      if (this.#host.clock.now() >= outgoing.deadline) {
+        this.cancel();
+        this.#host.failed("timeout");
+        return;
+      }
+      outgoing.repeatMs = Math.min(outgoing.repeatMs * 2, REPEAT_MAX_MS);
+      this.#repeat(outgoing, packet);
+    });
+  }
+
+  #introduction(attempt: Bytes, ephemeral: Ephemeral, path: Path | undefined): Introduction {
+    return {
+      from: this.#host.nodeId,
+      to: this.#host.peerId,
+      incarnation: this.#host.incarnation,
+      attempt,
+      publicKey: ephemeral.publicKey,
+      tag: this.#host.newTag(),
+      plain: this.#host.plainOn(path),
+      windowBytes: this.#host.windowBytes(),
+    };
+  }
+
+  #seal(message: HandshakeMessage, core: Bytes, proof: Bytes): Promise<Bytes> {
+    return sealHandshake(this.#host.keys, message.kind, core, proof, this.#host.random.bytes(12));
+  }
+}
+
+function agree(
+  reply: Reply,
+  own: Introduction,
+  peer: Introduction,
+  peerReceived: LanePositions,
+  path: Path | undefined,
+  sendSecret: Bytes,
+  receiveSecret: Bytes,
+): Agreement {
+  return {
+    incarnation: peer.incarnation,
+    sessionId: reply.sessionId,
+    resumed: reply.resumed,
+    peerReceived,
+    peerWindowBytes: peer.windowBytes,
+    ownWindowBytes: own.windowBytes,
+    space: {
+      tagIn: own.tag,
+      tagOut: peer.tag,
+      path,
+      protection: own.plain && peer.plain ? plainProtection : new SealedProtection(sendSecret, receiveSecret),
+    },
+  };
+}

@@ -1,0 +1,419 @@
+import { type Bytes, hex, viewOf } from "../lib/bytes.ts";
+import { type Clock, every, type Timer } from "../lib/clock.ts";
+import { FlotillaError, reasonOf, shown } from "../lib/errors.ts";
+import type { Logger } from "../lib/logger.ts";
+import { jittered, type Random } from "../lib/random.ts";
+import type { ClusterTransport, Path, TransportSink } from "../transport.ts";
+import { ClusterKeys } from "./cluster_keys.ts";
+import {
+
+  type DownReason,
+  type DropReason,
+  type Links,
+  type LinkService,
+  type LinkStats,
+  MESSAGES,
+  type PeerInfo,
+  type RefusalReason,
+  STREAMS,
+} from "./contract.ts";
+import { openHandshake } from "./handshake_wire.ts";
+import { PACKET, PROTOCOL_VERSION } from "./packet.ts";
+import { type PacketSpace, tagOf } from "./packet_space.ts";
+import { type LinkEnvironment, PeerLink } from "./peer_link.ts";
+import { RateLimit } from "./rate_limit.ts";
+import { LINK_PORT, type LinkSession, type SessionLimits } from "./session.ts";
+
+export interface LinkOptions {
+  /** Two clusters of different names never meet. */
+  readonly clusterName: string;
+  /** What every node of the cluster knows; undefined for none. */
+  readonly secret: string | undefined;
+  /** `auto`: seal except on ways that are private by themselves; `always`; `never`. Default `auto`. */
+  readonly seal: "auto" | "always" | "never";
+  /** Pings fill silence of this length. Default 1,000. */
+  readonly pingIntervalMs: number;
+  /** Silence after which a peer is down and its session over. Default 5,000. */
+  readonly peerTimeoutMs: number;
+  /** What a bulk lane may have outstanding towards this node. Default 2 MiB. */
+  readonly laneWindowBytes: number;
+  /** What may wait on a bulk lane before `full`. Default 4 MiB. */
+  readonly laneQueueBytes: number;
+  /** The longest frame. Default 32 MiB. */
+  readonly frameBytesMax: number;
+}
+
+export const LINK_DEFAULTS: Omit<LinkOptions, "clusterName" | "secret"> = {
+  seal: "auto",
+  pingIntervalMs: 1_000,
+  peerTimeoutMs: 5_000,
+  laneWindowBytes: 2 * 1_048_576,
+  laneQueueBytes: 4 * 1_048_576,
+  frameBytesMax: 32 * 1_048_576,
+};
+
+/** Over a transport that loses (a broker), all peers together may have this much outstanding towards this node. */
+const SHARED_WINDOW_BYTES = 8 * 1_048_576;
+const SHARED_WINDOW_BYTES_MIN = 65_536;
+const ANNOUNCE_INTERVAL_MS = 5_000;
+/** Nodes that are only claimed to exist are remembered up to this number. */
+const UNPROVEN_PEERS_MAX = 1_024;
+
+export interface LinksContext {
+  readonly nodeId: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+/** The links of one node over one transport. */
+export class ClusterLinks implements Links {
+  readonly nodeId: string;
+  readonly incarnation: string;
+  readonly #options: LinkOptions;
+  readonly #transport: ClusterTransport;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #logger: Logger;
+  readonly #services = new Map<number, LinkService>();
+  readonly #peers = new Map<string, PeerLink>();
+  /** By the tag that the peer writes into its packets. */
+  readonly #spaces = new Map<number, { readonly space: PacketSpace; readonly nodeId: string }>();
+  readonly #stats: LinkStats = emptyStats();
+  readonly #handshakeRate = new RateLimit<unknown>({ burst: 32, perSecond: 16, keysMax: 4_096 });
+  readonly #resetRate = new RateLimit<unknown>({ burst: 4, perSecond: 2, keysMax: 4_096 });
+  readonly #refusalLogRate = new RateLimit<string>({ burst: 1, perSecond: 0.1, keysMax: 1_024 });
+  #keys: ClusterKeys | undefined;
+  #environment: LinkEnvironment | undefined;
+  #state: "new" | "running" | "stopped" = "new";
+  #ticker: Timer | undefined;
+  #announcer: Timer | undefined;
+  #lastTickAt = 0;
+  #stopping: Promise<void> | undefined;
+  /** Called once with the error that makes this node useless: its id is in use. */
+  onFatal: ((error: FlotillaError) => void) | undefined;
+
+  constructor(transport: ClusterTransport, options: Partial<LinkOptions> & Pick<LinkOptions, "clusterName">, context: LinksContext) {
+    this.nodeId = context.nodeId;
+    this.#transport = transport;
+    this.#options = { ...LINK_DEFAULTS, secret: undefined, ...options };
+    this.#clock = context.clock;
+    this.#random = context.random;
+    this.#logger = context.logger;
+    this.incarnation = hex(context.random.bytes(8));
+  }
+
+  register(port: number, service: LinkService): void {
+    const usable = Number.isInteger(port) && port > LINK_PORT && port <= 255 && !this.#services.has(port);
+    if (!usable || this.#state !== "new") {
+      throw new FlotillaError("invalid-option", `cannot register a service under port ${shown(port)}`);
+    }
+    this.#services.set(port, service);
+  }
+
+  async start(): Promise<void> {
+    if (this.#state !== "new") throw new FlotillaError("not-running", "links start once");
+    this.#state = "running";
+    this.#keys = await ClusterKeys.derive(this.#options.clusterName, this.#options.secret ?? "");
+    this.#environment = this.#newEnvironment(this.#keys);
+    await this.#transport.start(this.#sink());
+    this.#lastTickAt = this.#clock.now();
+    this.#ticker = every(this.#clock, this.#tickMs, () => this.#tick());
+    if (!this.#transport.features.has("paths")) this.#announce();
+  }
+
+  stop(): Promise<void> {
+    return this.#stopping ??= this.#stop();
+  }
+
+  session(nodeId: string): LinkSession | undefined {
+    return this.#peers.get(nodeId)?.session;
+  }
+
+  *sessions(): Iterable<LinkSession> {
+    for (const { session } of this.#peers.values()) if (session !== undefined) yield session;
+  }
+
+  peers(): PeerInfo[] {
+    return [...this.#peers.values()].filter(({ proven }) => proven).map(({ info }) => info);
+  }
+
+  peer(nodeId: string): PeerInfo | undefined {
+    const peer = this.#peers.get(nodeId);
+    return peer?.proven ? peer.info : undefined;
+  }
+
+  async measureLatency(nodeId: string): Promise<number> {
+    const peer = this.#peers.get(nodeId);
+    if (peer === undefined) throw new FlotillaError("node-lost", `no session with node ${shown(nodeId)}`);
+    return await peer.measureLatency();
+  }
+
+  stats(): LinkStats {
+    return { ...this.#stats, dropped: { ...this.#stats.dropped }, refused: { ...this.#stats.refused } };
+  }
+
+  async #stop(): Promise<void> {
+    if (this.#state === "new") this.#state = "stopped";
+    if (this.#state === "stopped") return;
+    this.#state = "stopped";
+    this.#ticker?.cancel();
+    this.#announcer?.cancel();
+    const spaces = [...this.#spaces.values()];
+    for (const peer of this.#peers.values()) peer.stop();
+    await Promise.all(spaces.map(({ space }) => space.flushed()));
+    await this.#transport.stop();
+    this.#peers.clear();
+    this.#spaces.clear();
+  }
+
+  #sink(): TransportSink {
+    return {
+      packet: (from, packet, path) => this.#packet(from, packet, path),
+      peerSeen: (nodeId, path) => this.#peer(nodeId)?.seen(path),
+      peerGone: (nodeId, path) => {
+        const peer = this.#peers.get(nodeId);
+        peer?.gone(path);
+        if (peer !== undefined && !peer.proven && !peer.hinted) this.#forget(peer);
+      },
+    };
+  }
+
+  #packet(from: string, packet: Bytes, path: Path | undefined): void {
+    if (this.#state !== "running") return;
+    this.#stats.packetsReceived++;
+    this.#stats.bytesReceived += packet.byteLength;
+    switch (packet[0]) {
+      case PACKET.plain:
+      case PACKET.sealed:
+        return this.#dataPacket(from, packet, path);
+      case PACKET.handshake:
+        return void this.#handshakePacket(from, packet, path).catch((thrown) => {
+          this.#logger.debug("a handshake packet was dropped", { from, reason: reasonOf(thrown) });
+          this.#dropped("malformed");
+        });
+      case PACKET.announce:
+        return this.#peer(from)?.seen(path);
+      case PACKET.reset:
+        if (packet.byteLength === 5) this.#peers.get(from)?.reset(viewOf(packet).getUint32(1));
+        return;
+      case PACKET.refuse:
+        return this.#refusedBy(from, packet);
+      default:
+        return this.#dropped("malformed");
+    }
+  }
+
+  #dataPacket(from: string, packet: Bytes, path: Path | undefined): void {
+    const tag = tagOf(packet);
+    if (tag === undefined) return this.#dropped("malformed");
+    const known = this.#spaces.get(tag);
+    // The way is part of what was proven: without sealing it is all that keeps an outsider from speaking for a peer.
+    if (known === undefined || known.nodeId !== from || known.space.path !== path) {
+      this.#dropped("unknown-session");
+      if (!this.#resetRate.allows(path ?? from, this.#clock.now())) return;
+      const reset = new Uint8Array(5);
+      reset[0] = PACKET.reset;
+      viewOf(reset).setUint32(1, tag);
+      return this.#send(from, reset, path);
+    }
+    known.space.receive(packet);
+  }
+
+  async #handshakePacket(from: string, packet: Bytes, path: Path | undefined): Promise<void> {
+    if (!this.#handshakeRate.allows(path ?? from, this.#clock.now())) return this.#dropped("flood");
+    const opened = await openHandshake(this.#keys as ClusterKeys, packet);
+    if (this.#state !== "running") return;
+    if (typeof opened === "string") return this.#refuse(from, opened, path);
+    const peer = this.#peer(opened.message.from);
+    if (peer !== undefined && opened.message.from === from) await peer.handshake(opened, path);
+  }
+
+  #refuse(from: string, reason: RefusalReason, path: Path | undefined): void {
+    this.#stats.refused[reason]++;
+    if (this.#refusalLogRate.allows(`${from} ${reason}`, this.#clock.now())) {
+      this.#logger.warn("refused a node", { peer: from, reason });
+    }
+    this.#send(from, Uint8Array.of(PACKET.refuse, PROTOCOL_VERSION, REFUSALS.indexOf(reason)), path);
+  }
+
+  #refusedBy(from: string, packet: Bytes): void {
+    const reason = REFUSALS[packet[2] ?? REFUSALS.length];
+    if (packet.byteLength !== 3 || reason === undefined) return this.#dropped("malformed");
+    if (!this.#refusalLogRate.allows(`by ${from} ${reason}`, this.#clock.now())) return;
+    this.#logger.warn("a node refuses this one", { peer: from, reason, itsVersion: packet[1], ourVersion: PROTOCOL_VERSION });
+  }
+
+  /** The link to `nodeId`, made when first heard of; undefined for this node itself and for one claim too many. */
+  #peer(nodeId: string): PeerLink | undefined {
+    if (nodeId === this.nodeId || this.#state !== "running" || this.#environment === undefined) return undefined;
+    let peer = this.#peers.get(nodeId);
+    if (peer !== undefined) return peer;
+    if (this.#peers.size >= UNPROVEN_PEERS_MAX) {
+      const unproven = [...this.#peers.values()].filter(({ proven }) => !proven);
+      if (unproven.length >= UNPROVEN_PEERS_MAX) this.#forget(unproven[0] as PeerLink);
+    }
+    this.#peers.set(nodeId, peer = new PeerLink(nodeId, this.#environment));
+    return peer;
+  }
+
+  #forget(peer: PeerLink): void {
+    peer.stop();
+    this.#peers.delete(peer.nodeId);
+  }
+
+  get #tickMs(): number {
+    return this.#options.pingIntervalMs / 2;
+  }
+
+  #tick(): void {
+    const now = this.#clock.now();
+    const lateMs = now - this.#lastTickAt - this.#tickMs;
+    this.#lastTickAt = now;
+    if (lateMs >= this.#options.pingIntervalMs) for (const peer of this.#peers.values()) peer.forgive(now);
+    for (const peer of [...this.#peers.values()]) peer.judge(now);
+  }
+
+  #announce(): void {
+    this.#transport.broadcast(Uint8Array.of(PACKET.announce));
+    this.#announcer = this.#clock.timer(jittered(this.#random, ANNOUNCE_INTERVAL_MS), () => this.#announce());
+  }
+
+  #send(nodeId: string, packet: Bytes, path: Path | undefined): void {
+    this.#stats.packetsSent++;
+    this.#stats.bytesSent += packet.byteLength;
+    this.#transport.send(nodeId, packet, path);
+  }
+
+  #dropped(reason: DropReason): void {
+    this.#stats.dropped[reason]++;
+  }
+
+  #newEnvironment(keys: ClusterKeys): LinkEnvironment {
+    const lossless = this.#transport.features.has("lossless");
+    const sessionLimits: SessionLimits = {
+      frameBytesMax: this.#options.frameBytesMax,
+      laneQueueBytesMax: this.#options.laneQueueBytes,
+      packetBytesMax: this.#transport.packetBytesMax,
+      lossless,
+    };
+    const isStopped = (): boolean => this.#state !== "running";
+    return {
+      nodeId: this.nodeId,
+      incarnation: this.incarnation,
+      clock: this.#clock,
+      random: this.#random,
+      logger: this.#logger,
+      keys,
+      options: this.#options,
+      sessionLimits,
+      lossless,
+      stats: this.#stats,
+      get stopped() {
+        return isStopped();
+      },
+      send: (nodeId, packet, path) => this.#send(nodeId, packet, path),
+      confirm: (nodeId, path) => this.#transport.confirm(nodeId, path),
+      plainOn: (path) => this.#plainOn(path),
+      receiveWindowBytes: () => this.#receiveWindowBytes(lossless),
+      newTag: () => this.#newTag(),
+      addSpace: (space, nodeId) => void this.#spaces.set(space.tagIn, { space, nodeId }),
+      dropSpace: (tag) => void this.#spaces.delete(tag),
+      dropped: (reason) => this.#dropped(reason),
+      fatal: (error) => this.#fatal(error),
+      up: (session) => this.#up(session, lossless),
+      down: (session, reason) => this.#down(session, reason, lossless),
+      suspect: (session, suspected) => {
+        for (const service of this.#services.values()) service.suspect?.(session, suspected);
+      },
+      frame: (session, lane, port, frame) => this.#service(port).frame?.(session, lane, frame),
+      datagram: (session, port, payload) => this.#service(port).datagram?.(session, payload),
+      writable: (session, lane) => {
+        for (const service of this.#services.values()) service.writable?.(session, lane);
+      },
+    };
+  }
+
+  #service(port: number): LinkService {
+    const service = this.#services.get(port);
+    if (service === undefined) throw new FlotillaError("malformed", `nothing serves port ${port}`);
+    return service;
+  }
+
+  #up(session: LinkSession, lossless: boolean): void {
+    this.#stats.sessionsStarted++;
+    this.#logger.info("node up", { peer: session.nodeId, incarnation: session.incarnation, sealed: session.space?.sealed });
+    for (const service of this.#services.values()) service.up?.(session);
+    if (!lossless) this.#shareWindow();
+  }
+
+  #down(session: LinkSession, reason: DownReason, lossless: boolean): void {
+    this.#stats.sessionsEnded++;
+    this.#logger.info("node down", { peer: session.nodeId, incarnation: session.incarnation, reason });
+    for (const service of this.#services.values()) {
+      try {
+        service.down?.(session, reason);
+      } catch (thrown) {
+        this.#logger.error("a service failed when a session ended", { peer: session.nodeId, reason: reasonOf(thrown) });
+      }
+    }
+    if (!lossless && this.#state === "running") this.#shareWindow();
+  }
+
+  #plainOn(path: Path | undefined): boolean {
+    switch (this.#options.seal) {
+      case "always":
+        return false;
+      case "never":
+        return true;
+      case "auto":
+        return path === undefined ? this.#transport.features.has("private") : path.private;
+    }
+  }
+
+  #receiveWindowBytes(lossless: boolean): number {
+    if (lossless) return this.#options.laneWindowBytes;
+    let sessions = 0;
+    for (const _ of this.sessions()) sessions++;
+    const share = Math.floor(SHARED_WINDOW_BYTES / (BULK_LANES * Math.max(1, sessions)));
+    return Math.max(SHARED_WINDOW_BYTES_MIN, Math.min(this.#options.laneWindowBytes, share));
+  }
+
+  #shareWindow(): void {
+    for (const session of this.sessions()) session.setReceiveWindow(this.#receiveWindowBytes(false));
+  }
+
+  #newTag(): number {
+    for (;;) {
+      const tag = viewOf(this.#random.bytes(4)).getUint32(0);
+      if (!this.#spaces.has(tag)) return tag;
+    }
+  }
+
+  #fatal(error: FlotillaError): void {
+    if (this.#state !== "running") return;
+    this.#logger.error("this node stops", { reason: error.message });
+    const report = this.onFatal;
+    this.onFatal = undefined;
+    report?.(error);
+  }
+}
+
+const REFUSALS: readonly RefusalReason[] = ["wrong-secret", "wrong-cluster", "wrong-version", "id-in-use"];
+const BULK_LANES = [MESSAGES, STREAMS].length;
+
+function emptyStats(): LinkStats {
+  return {
+    packetsSent: 0,
+    packetsReceived: 0,
+    bytesSent: 0,
+    bytesReceived: 0,
+    retransmits: 0,
+    dropped: { malformed: 0, unsealed: 0, replayed: 0, "unknown-session": 0, flood: 0 },
+    refused: { "wrong-secret": 0, "wrong-cluster": 0, "wrong-version": 0, "id-in-use": 0 },
+    sessionsStarted: 0,
+    sessionsResumed: 0,
+    sessionsEnded: 0,
+  };
+}
+

@@ -1,0 +1,404 @@
+import type { Bytes } from "../lib/bytes.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
+import { FlotillaError } from "../lib/errors.ts";
+import type { Logger } from "../lib/logger.ts";
+import { jittered, type Random } from "../lib/random.ts";
+import type { Path } from "../transport.ts";
+import type { ClusterKeys } from "./cluster_keys.ts";
+import type { DownReason, DropReason, Lane, LinkStats, PeerInfo, PeerStatus } from "./contract.ts";
+import { type Agreement, Handshaker } from "./handshaker.ts";
+import type { Signed } from "./handshake_wire.ts";
+import { PacketSpace, type PacketSpaceHost } from "./packet_space.ts";
+import { FadingCount, FLAP_HALF_LIFE_MS, LossMeter, scoreLink } from "./quality.ts";
+import { RttEstimator } from "./rtt.ts";
+import { LinkSession, type SessionLimits } from "./session.ts";
+
+/** Ping intervals of silence after which a peer is suspect. */
+const SUSPECT_INTERVALS = 2.5;
+/** The higher nodeId waits this long for the lower one's hello, so that attempts seldom cross. */
+const YIELD_MS = 100;
+const RETRY_FIRST_MS = 200;
+const RETRY_MAX_MS = 5_000;
+
+/** What all links of a node share. */
+export interface LinkEnvironment {
+  readonly nodeId: string;
+  readonly incarnation: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly keys: ClusterKeys;
+  readonly options: { readonly pingIntervalMs: number; readonly peerTimeoutMs: number };
+  readonly sessionLimits: SessionLimits;
+  readonly lossless: boolean;
+  readonly stopped: boolean;
+  readonly stats: LinkStats;
+  send(nodeId: string, packet: Bytes, path: Path | undefined): void;
+  confirm(nodeId: string, path: Path): void;
+  plainOn(path: Path | undefined): boolean;
+  receiveWindowBytes(): number;
+  newTag(): number;
+  addSpace(space: PacketSpace, nodeId: string): void;
+  dropSpace(tag: number): void;
+  dropped(reason: DropReason): void;
+  fatal(error: FlotillaError): void;
+  up(session: LinkSession): void;
+  down(session: LinkSession, reason: DownReason): void;
+  suspect(session: LinkSession, suspected: boolean): void;
+  frame(session: LinkSession, lane: Lane, port: number, frame: Bytes): void;
+  datagram(session: LinkSession, port: number, payload: Bytes): void;
+  writable(session: LinkSession, lane: Lane): void;
+}
+
+/** This node's end of the link to one peer: shakes hands when there is a way, judges whether the peer lives. */
+export class PeerLink {
+  readonly nodeId: string;
+  readonly #env: LinkEnvironment;
+  readonly #handshaker: Handshaker;
+  readonly #rtt = new RttEstimator();
+  readonly #loss = new LossMeter();
+  readonly #flaps = new FadingCount(FLAP_HALF_LIFE_MS);
+  /** Ways that claim to lead to the peer, newest last. */
+  readonly #paths = new Set<Path>();
+  /** Without paths: a hint said that the peer can be reached. */
+  #reachable = false;
+  #session: LinkSession | undefined;
+  #incarnation: string | null = null;
+  #expected: PacketSpace | undefined;
+  #lastHeardAt = 0;
+  #suspected = false;
+  #retryTimer: Timer | undefined;
+  #retryMs = RETRY_FIRST_MS;
+  readonly #waits = new Set<(error: FlotillaError) => void>();
+
+  constructor(nodeId: string, env: LinkEnvironment) {
+    this.nodeId = nodeId;
+    this.#env = env;
+    this.#handshaker = new Handshaker({
+      nodeId: env.nodeId,
+      incarnation: env.incarnation,
+      peerId: nodeId,
+      clock: env.clock,
+      random: env.random,
+      keys: env.keys,
+      handshakeTimeoutMs: env.options.peerTimeoutMs,
+      send: (packet, path) => env.send(nodeId, packet, path),
+      newTag: () => env.newTag(),
+      windowBytes: () => env.receiveWindowBytes(),
+      plainOn: (path) => env.plainOn(path),
+      liveSession: () => this.#session && { id: this.#session.id, incarnation: this.#session.incarnation, received: this.#session.received },
+      probe: () => this.#probe(),
+      expect: (agreement) => void (this.#expected = this.#openSpace(agreement)),
+      abandon: (tag) => {
+        env.dropSpace(tag);
+        this.#expected = undefined;
+      },
+      commit: (agreement) => this.#commit(agreement, this.#openSpace(agreement)),
+      refusing: (reason) => {
+        env.logger.warn("refused a node", { peer: nodeId, reason });
+        if (reason === "id-in-use") env.stats.refused[reason]++;
+      },
+      failed: (reason) => this.#attemptFailed(reason),
+    });
+  }
+
+  get session(): LinkSession | undefined {
+    return this.#session;
+  }
+
+  /** Whether the peer ever proved itself in this run. */
+  get proven(): boolean {
+    return this.#incarnation !== null;
+  }
+
+  /** Whether anything says that the peer may be there. */
+  get hinted(): boolean {
+    return this.#reachable || this.#paths.size > 0;
+  }
+
+  get info(): PeerInfo {
+    return {
+      nodeId: this.nodeId,
+      incarnation: this.#incarnation,
+      status: this.#status,
+      latencyMs: this.#rtt.smoothedMs ?? null,
+      quality: this.#quality,
+    };
+  }
+
+  seen(path: Path | undefined): void {
+    if (path === undefined) this.#reachable = true;
+    else this.#paths.add(path);
+    if (this.#session?.space === undefined) this.#retryIn(this.#env.nodeId < this.nodeId ? 0 : YIELD_MS);
+  }
+
+  gone(path: Path | undefined): void {
+    if (path !== undefined) this.#paths.delete(path);
+    else if (this.#env.lossless) this.#reachable = false;
+    const session = this.#session;
+    const lostWay = session?.space !== undefined && session.space.path === path && (path !== undefined || this.#env.lossless);
+    if (lostWay) {
+      this.#flaps.add(this.#env.clock.now());
+      this.#closeSpace(session);
+    }
+    if (this.#handshaker.busy && this.#handshaker.outgoingPath === path) this.#handshaker.cancel();
+    if (this.hinted && (session?.space === undefined || path === undefined)) this.#retryIn(0);
+  }
+
+  /** The peer does not know the tag it is sent: the session may go on after a new handshake. */
+  reset(tag: number): void {
+    if (this.#session?.space?.tagOut === tag && !this.#handshaker.busy) this.#initiate();
+  }
+
+  handshake(signed: Signed, path: Path | undefined): Promise<void> {
+    if (path === undefined) this.#reachable = true;
+    return this.#handshaker.receive(signed, path);
+  }
+
+  /** A genuine packet came in `space`. */
+  opened(space: PacketSpace, number: number, items: Bytes): void {
+    if (space === this.#expected) {
+      const agreement = this.#handshaker.settled(space.tagIn);
+      this.#expected = undefined;
+      if (agreement !== undefined) this.#commit(agreement, space);
+    }
+    const session = this.#session;
+    if (session === undefined || session.space !== space) return this.#env.dropped("unknown-session");
+    this.#heard();
+    session.receive(number, items);
+  }
+
+  /** One look at the clock: pings into silence, suspects, gives up. */
+  judge(now: number): void {
+    const session = this.#session;
+    if (session === undefined) {
+      if (this.hinted && !this.#handshaker.busy && this.#retryTimer === undefined) this.#initiate();
+      return;
+    }
+    const { pingIntervalMs, peerTimeoutMs } = this.#env.options;
+    const silentMs = now - this.#lastHeardAt;
+    if (silentMs >= peerTimeoutMs) return this.end("timeout");
+    if (silentMs >= pingIntervalMs) session.ping();
+    if (silentMs < pingIntervalMs * SUSPECT_INTERVALS) return;
+    if (!this.#suspected) {
+      this.#suspected = true;
+      this.#env.suspect(session, true);
+    }
+    if (!this.#handshaker.busy && !this.#env.lossless) this.#initiate();
+  }
+
+  /** This node was paused, not the peer: whatever was missed is not held against it. */
+  forgive(now: number): void {
+    this.#lastHeardAt = now;
+  }
+
+  async measureLatency(): Promise<number> {
+    const { clock, options } = this.#env;
+    if (this.#session === undefined) throw this.#lost();
+    return await new Promise((resolve, reject) => {
+      const deadline = clock.now() + options.peerTimeoutMs;
+      let timer: Timer;
+      const settle = (): void => {
+        timer.cancel();
+        this.#waits.delete(fail);
+      };
+      const fail = (error: FlotillaError): void => {
+        settle();
+        reject(error);
+      };
+      const ask = (): void => {
+        if (clock.now() >= deadline) {
+          return fail(new FlotillaError("timeout", `no answer from node ${this.nodeId} within ${options.peerTimeoutMs} ms`));
+        }
+        timer = clock.timer(options.pingIntervalMs, ask);
+        this.#session?.ping((rttMs) => {
+          settle();
+          resolve(rttMs);
+        });
+      };
+      this.#waits.add(fail);
+      ask();
+    });
+  }
+
+  /** Ends the session; the node may come back with another one. */
+  end(reason: DownReason): void {
+    const session = this.#session;
+    if (session === undefined) return;
+    const path = session.space?.path;
+    if (reason === "stopping") session.sayEnd(0);
+    this.#closeSpace(session);
+    session.end();
+    this.#session = undefined;
+    this.#suspected = false;
+    this.#flaps.add(this.#env.clock.now());
+    if (reason === "left") this.#reachable = false;
+    for (const fail of [...this.#waits]) fail(this.#lost());
+    this.#env.down(session, reason);
+    // A way over which the peer went silent is not worth keeping: a new one shows whether it lives.
+    if (reason === "timeout" || reason === "fault") path?.close(reason);
+    if (reason !== "stopping" && this.hinted && !this.#handshaker.busy) this.#retryIn(RETRY_FIRST_MS);
+  }
+
+  stop(): void {
+    this.end("stopping");
+    this.#handshaker.stop();
+    this.#retryTimer?.cancel();
+    this.#retryTimer = undefined;
+    this.#paths.clear();
+    this.#reachable = false;
+  }
+
+  get #status(): PeerStatus {
+    if (this.#session === undefined) return "down";
+    return this.#suspected ? "suspect" : "up";
+  }
+
+  get #quality(): number {
+    if (this.#session === undefined) return 0;
+    return scoreLink({
+      latencyMs: this.#rtt.smoothedMs,
+      variationMs: this.#rtt.variationMs,
+      loss: this.#loss.share,
+      flaps: this.#flaps.read(this.#env.clock.now()),
+      sameHost: this.#session.space?.path?.sameHost ?? false,
+    });
+  }
+
+  #commit(agreement: Agreement, space: PacketSpace): void {
+    const old = this.#session;
+    if (agreement.resumed ? old?.id !== agreement.sessionId : false) {
+      this.#env.dropSpace(space.tagIn);
+      return this.#retryIn(0);
+    }
+    if (old !== undefined && !agreement.resumed) {
+      this.end(old.incarnation === agreement.incarnation ? "session-unknown" : "restarted");
+    }
+    const resumedFrom = this.#session;
+    if (resumedFrom !== undefined) this.#closeSpace(resumedFrom);
+    const session = resumedFrom ?? this.#newSession(agreement);
+    this.#session = session;
+    this.#incarnation = agreement.incarnation;
+    this.#retryTimer?.cancel();
+    this.#retryTimer = undefined;
+    this.#retryMs = RETRY_FIRST_MS;
+    if (space.path !== undefined) this.#env.confirm(this.nodeId, space.path);
+    this.#heard();
+    if (!session.attach(space, agreement.peerReceived)) return this.end("fault");
+    if (agreement.resumed) this.#env.stats.sessionsResumed++;
+    else this.#env.up(session);
+  }
+
+  #newSession(agreement: Agreement): LinkSession {
+    const env = this.#env;
+    return new LinkSession(
+      agreement.sessionId,
+      this.nodeId,
+      agreement.incarnation,
+      { send: agreement.peerWindowBytes, receive: agreement.ownWindowBytes },
+      env.sessionLimits,
+      {
+        clock: env.clock,
+        rtt: this.#rtt,
+        frame: (session, lane, port, frame) => env.frame(session, lane, port, frame),
+        datagram: (session, port, payload) => env.datagram(session, port, payload),
+        writable: (session: LinkSession, lane: Lane) => env.writable(session, lane),
+        settled: (lost) => this.#loss.settled(lost),
+        retransmitting: (fragments) => void (env.stats.retransmits += fragments),
+        left: (session) => {
+          if (session === this.#session) this.end("left");
+        },
+        fault: (session, reason) => {
+          env.logger.warn("a session ends: the peer broke the protocol", { peer: this.nodeId, reason });
+          if (session === this.#session) this.end("fault");
+        },
+        gap: (session) => {
+          if (session !== this.#session || session.space === undefined) return;
+          env.logger.warn("a way that promised to lose nothing lost something; shaking hands again", { peer: this.nodeId });
+          this.#closeSpace(session);
+          this.#retryIn(0);
+        },
+      },
+    );
+  }
+
+  #openSpace(agreement: Agreement): PacketSpace {
+    const env = this.#env;
+    const host: PacketSpaceHost = {
+      send: (packet, path) => env.send(this.nodeId, packet, path),
+      opened: (space, number, items) => this.opened(space, number, items),
+      dropped: (reason) => env.dropped(reason),
+    };
+    const space = new PacketSpace(agreement.space, host);
+    env.addSpace(space, this.nodeId);
+    return space;
+  }
+
+  #closeSpace(session: LinkSession): void {
+    if (session.space === undefined) return;
+    this.#env.dropSpace(session.space.tagIn);
+    session.detach();
+  }
+
+  #heard(): void {
+    this.#lastHeardAt = this.#env.clock.now();
+    if (!this.#suspected || this.#session === undefined) return;
+    this.#suspected = false;
+    this.#env.suspect(this.#session, false);
+  }
+
+  /** Whether the incarnation of the live session gives a sign of life when asked for one. */
+  #probe(): Promise<boolean> {
+    const session = this.#session;
+    const askedAt = this.#env.clock.now();
+    session?.ping();
+    return new Promise((resolve) => {
+      this.#env.clock.timer(this.#env.options.pingIntervalMs, () => {
+        resolve(session !== undefined && session === this.#session && this.#lastHeardAt > askedAt);
+      });
+    });
+  }
+
+  #attemptFailed(reason: "timeout" | "session-unknown" | "id-in-use"): void {
+    switch (reason) {
+      case "id-in-use":
+        return this.#env.fatal(
+          new FlotillaError("id-in-use", `node ${this.nodeId} knows another living node named ${this.#env.nodeId}`),
+        );
+      case "session-unknown":
+        this.end("session-unknown");
+        return this.#retryIn(0);
+      case "timeout":
+        // The way is open and nobody answers on it: let the transport try a new one.
+        for (const path of [...this.#paths]) if (path !== this.#session?.space?.path) path.close("no handshake");
+        return this.#retryIn(this.#backoff());
+    }
+  }
+
+  #backoff(): number {
+    const delayMs = jittered(this.#env.random, this.#retryMs);
+    this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MAX_MS);
+    return delayMs;
+  }
+
+  #retryIn(delayMs: number): void {
+    if (this.#env.stopped) return;
+    this.#retryTimer?.cancel();
+    this.#retryTimer = this.#env.clock.timer(delayMs, () => {
+      this.#retryTimer = undefined;
+      if (this.#session?.space === undefined && this.hinted && !this.#handshaker.busy) this.#initiate();
+    });
+  }
+
+  #initiate(): void {
+    if (this.#env.stopped) return;
+    let path: Path | undefined;
+    for (const newest of this.#paths) path = newest;
+    if (path === undefined && !this.#reachable) return;
+    this.#handshaker.initiate(path);
+  }
+
+  #lost(): FlotillaError {
+    return new FlotillaError("node-lost", `no session with node ${this.nodeId}`);
+  }
+}

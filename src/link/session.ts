@@ -1,0 +1,404 @@
+import { type Bytes, viewOf } from "../lib/bytes.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
+import { FlotillaError, reasonOf, shown } from "../lib/errors.ts";
+import { CongestionWindow } from "./congestion.ts";
+import { CONTROL, type Lane, LANES, MESSAGES, type SendResult, type Session, STREAMS } from "./contract.ts";
+import { LaneReceiver } from "./lane_receiver.ts";
+import { LaneSender, type OutboundFragment } from "./lane_sender.ts";
+import {
+  ackBytes,
+  DATA_HEADER_BYTES,
+  type Datagram,
+  datagramBytes,
+  decodeItems,
+  FRAGMENT_BYTES_MAX,
+  FRAGMENT_HEADER_BYTES_MAX,
+  fragmentBytes,
+  isEliciting,
+  type ItemHandler,
+  type PacketPlan,
+  planBytes,
+  SEAL_BYTES,
+} from "./packet.ts";
+import type { PacketSpace } from "./packet_space.ts";
+import { Recovery, type SentPacket } from "./recovery.ts";
+import type { RttEstimator } from "./rtt.ts";
+
+/** Frames of the link itself travel on the control lane under this port. */
+export const LINK_PORT = 0;
+
+/** Packets are filled up to this, so that control waits behind little: one full fragment and some company. Bytes. */
+const PACKET_FILL_BYTES = FRAGMENT_BYTES_MAX + 2_048;
+/** What the control lane may have outstanding. Its content is bounded by what it answers. Bytes. */
+export const CONTROL_WINDOW_BYTES = 1_048_576;
+/** An END without an answer is repeated over transports that lose. */
+const END_REPEATS_LOSSY = 3;
+
+export interface SessionLimits {
+  /** The longest frame on any lane, bytes. */
+  readonly frameBytesMax: number;
+  /** The most that may wait on a bulk lane before `full`, bytes. */
+  readonly laneQueueBytesMax: number;
+  /** The longest packet of the transport, bytes. */
+  readonly packetBytesMax: number;
+  readonly lossless: boolean;
+}
+
+/** What a session tells the link it belongs to. */
+export interface SessionHost {
+  readonly clock: Clock;
+  readonly rtt: RttEstimator;
+  frame(session: LinkSession, lane: Lane, port: number, frame: Bytes): void;
+  datagram(session: LinkSession, port: number, payload: Bytes): void;
+  writable(session: LinkSession, lane: Lane): void;
+  /** Something that travelled was lost or arrived; for the quality score. */
+  settled(lost: boolean): void;
+  retransmitting(fragments: number): void;
+  /** The peer said that it stops. */
+  left(session: LinkSession): void;
+  /** The peer broke the protocol, or a service failed on what it sent. */
+  fault(session: LinkSession, reason: string): void;
+  /** A lossless way lost something: only a new handshake repairs that. */
+  gap(session: LinkSession): void;
+}
+
+/** One end of what two incarnations share: lanes that outlive packet spaces, and the packing of items into packets. */
+export class LinkSession implements Session {
+  readonly id: string;
+  readonly nodeId: string;
+  readonly incarnation: string;
+  #live = true;
+  readonly #limits: SessionLimits;
+  readonly #host: SessionHost;
+  readonly #senders: readonly LaneSender[];
+  readonly #receivers: readonly LaneReceiver[];
+  readonly #datagrams: Datagram[] = [];
+  /** Bulk lanes that answered `full`. */
+  readonly #starved = new Set<Lane>();
+  #space: PacketSpace | undefined;
+  #recovery: Recovery | undefined;
+  #timer: Timer | undefined;
+  #timerAt = 0;
+  #flushScheduled = false;
+  #ackPending = false;
+  #pingPending = false;
+  #pingListeners: ((rttMs: number) => void)[] = [];
+  #streamsFirst = false;
+  readonly #items: ItemHandler;
+  #heardEliciting = false;
+
+  constructor(
+    id: string,
+    nodeId: string,
+    incarnation: string,
+    windows: { readonly send: number; readonly receive: number },
+    limits: SessionLimits,
+    host: SessionHost,
+  ) {
+    this.id = id;
+    this.nodeId = nodeId;
+    this.incarnation = incarnation;
+    this.#limits = limits;
+    this.#host = host;
+    const fragmentMax = Math.min(
+      FRAGMENT_BYTES_MAX,
+      limits.packetBytesMax - DATA_HEADER_BYTES - SEAL_BYTES - FRAGMENT_HEADER_BYTES_MAX,
+    );
+    this.#senders = LANES.map((lane) =>
+      new LaneSender(lane, lane === CONTROL ? CONTROL_WINDOW_BYTES : windows.send, fragmentMax)
+    );
+    this.#receivers = LANES.map((lane) =>
+      new LaneReceiver(
+        lane === CONTROL ? CONTROL_WINDOW_BYTES : windows.receive,
+        limits.frameBytesMax,
+        (port, frame) => this.#deliver(lane, port, frame),
+      )
+    );
+    this.#items = {
+      ack: (ranges) => {
+        if (this.#recovery?.acknowledge(ranges, host.clock.now()) === false) {
+          throw new FlotillaError("malformed", `the peer acknowledges packet ${ranges[0]?.high}, which was never sent`);
+        }
+      },
+      ping: () => void (this.#heardEliciting = true),
+      datagram: (port, payload) => {
+        this.#heardEliciting = true;
+        if (this.#live) host.datagram(this, port, payload);
+      },
+      fragment: (fragment) => {
+        this.#heardEliciting = true;
+        (this.#receivers[fragment.lane] as LaneReceiver).accept(fragment);
+      },
+      end: () => host.left(this),
+    };
+  }
+
+  get live(): boolean {
+    return this.#live;
+  }
+
+  /** The packet space in use; undefined while the way is lost. */
+  get space(): PacketSpace | undefined {
+    return this.#space;
+  }
+
+  /** The next sequence awaited on each lane: what the peer is told when the session resumes. */
+  get received(): readonly number[] {
+    return this.#receivers.map((receiver) => receiver.next);
+  }
+
+  pendingBytes(lane: Lane): number {
+    return this.#sender(lane).pendingBytes;
+  }
+
+  send(lane: Lane, port: number, frame: Bytes): SendResult {
+    if (!this.#live) return "ended";
+    if (frame.byteLength > this.#limits.frameBytesMax) {
+      throw new FlotillaError("too-large", `cannot send a frame of ${frame.byteLength} bytes: the limit is ${this.#limits.frameBytesMax}`);
+    }
+    const sender = this.#sender(lane);
+    const queuedBytes = sender.queuedBytes;
+    if (lane !== CONTROL && queuedBytes > 0 && queuedBytes + frame.byteLength > this.#limits.laneQueueBytesMax) {
+      this.#starved.add(lane);
+      return "full";
+    }
+    sender.push(port, frame);
+    this.#scheduleFlush();
+    return "sent";
+  }
+
+  datagram(port: number, payload: Bytes): boolean {
+    const fits = datagramBytes(payload.byteLength) <= this.#budget() - ackBytes(this.#space?.received.ranges);
+    if (!this.#live || this.#space === undefined || !fits) return false;
+    this.#datagrams.push({ port, payload });
+    this.#scheduleFlush();
+    return true;
+  }
+
+  /** Sends something that the peer must acknowledge; `acknowledged` hears the round trip, or nothing if it was lost. */
+  ping(acknowledged?: (rttMs: number) => void): void {
+    this.#pingPending = true;
+    if (acknowledged !== undefined) this.#pingListeners.push(acknowledged);
+    this.#scheduleFlush();
+  }
+
+  /** Goes on (or begins) in `space`; `peerReceived` is what the peer has of each lane. False if that cannot be. */
+  attach(space: PacketSpace, peerReceived: readonly number[]): boolean {
+    let again = 0;
+    for (const lane of LANES) {
+      const fragments = this.#sender(lane).resume(peerReceived[lane] as number);
+      if (fragments === undefined) return false;
+      again += fragments;
+    }
+    this.#host.retransmitting(again);
+    this.detach();
+    this.#space = space;
+    const congestion = this.#limits.lossless ? undefined : new CongestionWindow(Math.min(PACKET_FILL_BYTES, this.#limits.packetBytesMax));
+    this.#recovery = new Recovery(this.#host.rtt, congestion, {
+      acknowledged: (packet) => this.#acknowledged(packet),
+      lost: (packet) => this.#lost(packet),
+      probe: () => this.#probe(),
+    });
+    this.ping();
+    return true;
+  }
+
+  /** The way is lost; frames wait for the next one. */
+  detach(): void {
+    this.#space?.close();
+    this.#space = undefined;
+    this.#recovery = undefined;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#ackPending = false;
+    this.#datagrams.length = 0;
+  }
+
+  /** Handles the items of one genuine packet. */
+  receive(number: number, items: Bytes): void {
+    const space = this.#space;
+    if (!this.#live || space === undefined) return;
+    if (this.#limits.lossless && space.received.ranges.length > 1) return this.#host.gap(this);
+    this.#heardEliciting = false;
+    try {
+      decodeItems(items, 0, this.#items);
+    } catch (thrown) {
+      this.#host.fault(this, `packet ${number}: ${reasonOf(thrown)}`);
+      return;
+    }
+    if (this.#heardEliciting) this.#ackPending = true;
+    this.#scheduleFlush();
+  }
+
+  /** The peer may have `bytes` outstanding on each bulk lane from now on. */
+  setReceiveWindow(bytes: number): void {
+    const frame = new Uint8Array(4);
+    viewOf(frame).setUint32(0, bytes);
+    for (const lane of [MESSAGES, STREAMS]) {
+      const receiver = this.#receivers[lane] as LaneReceiver;
+      receiver.windowBytes = Math.max(receiver.windowBytes, bytes);
+    }
+    this.send(CONTROL, LINK_PORT, frame);
+  }
+
+  /** Tells the peer that this node stops, as well as can be; then nothing more is sent. */
+  sayEnd(reason: number): void {
+    const space = this.#space;
+    if (space === undefined) return;
+    this.#flush();
+    const repeats = this.#limits.lossless ? 1 : END_REPEATS_LOSSY;
+    for (let copy = 0; copy < repeats; copy++) {
+      space.transmit({ ack: undefined, ping: false, end: reason, datagrams: [], fragments: [] });
+    }
+  }
+
+  /** The session is over. What `sayEnd` handed to a sealing space still goes out. */
+  end(): void {
+    this.#live = false;
+    this.detach();
+    this.#pingListeners = [];
+    this.#starved.clear();
+  }
+
+  #sender(lane: Lane): LaneSender {
+    return this.#senders[lane] as LaneSender;
+  }
+
+  #deliver(lane: Lane, port: number, frame: Bytes): void {
+    if (!this.#live) return;
+    if (port === LINK_PORT) this.#windowChanged(frame);
+    else this.#host.frame(this, lane, port, frame);
+  }
+
+  #windowChanged(frame: Bytes): void {
+    if (frame.byteLength !== 4) throw new FlotillaError("malformed", `a window of ${shown(frame.byteLength)} bytes`);
+    const bytes = viewOf(frame).getUint32(0);
+    for (const lane of [MESSAGES, STREAMS]) this.#sender(lane).windowBytes = bytes;
+  }
+
+  /** What fits between a packet's header and its seal. */
+  #budget(): number {
+    return Math.min(PACKET_FILL_BYTES, this.#limits.packetBytesMax - DATA_HEADER_BYTES - SEAL_BYTES);
+  }
+
+  #scheduleFlush(): void {
+    if (this.#flushScheduled || this.#space === undefined) return;
+    this.#flushScheduled = true;
+    queueMicrotask(() => {
+      this.#flushScheduled = false;
+      this.#flush();
+    });
+  }
+
+  /** Sends all that window and congestion allow. */
+  #flush(): void {
+    const space = this.#space;
+    const recovery = this.#recovery;
+    if (space === undefined || recovery === undefined) return;
+    for (let plan = this.#plan(space, recovery); plan !== undefined; plan = this.#plan(space, recovery)) {
+      this.#transmit(space, recovery, plan);
+    }
+    this.#armTimer(recovery);
+    this.#announceRoom();
+  }
+
+  #plan(space: PacketSpace, recovery: Recovery): PacketPlan | undefined {
+    let budget = this.#budget();
+    const ack = this.#ackPending && space.received.ranges.length > 0 ? space.received.ranges.slice() : undefined;
+    this.#ackPending = false;
+    budget -= ackBytes(ack);
+    const ping = this.#pingPending;
+    this.#pingPending = false;
+    if (ping) budget -= 1;
+    const datagrams: Datagram[] = [];
+    for (let datagram = this.#datagrams[0]; datagram !== undefined; datagram = this.#datagrams[0]) {
+      const bytes = datagramBytes(datagram.payload.byteLength);
+      if (bytes > budget) break;
+      budget -= bytes;
+      datagrams.push(datagram);
+      this.#datagrams.shift();
+    }
+    const fragments: OutboundFragment[] = [];
+    const number = space.nextNumber;
+    const fill = (lane: Lane): void => {
+      const sender = this.#sender(lane);
+      for (let next = sender.peek(); next !== undefined; next = sender.peek()) {
+        const bytes = fragmentBytes(next);
+        if (bytes > budget) break;
+        budget -= bytes;
+        sender.take(next, number);
+        fragments.push(next);
+      }
+    };
+    fill(CONTROL);
+    if (recovery.hasRoom()) {
+      this.#streamsFirst = !this.#streamsFirst;
+      fill(this.#streamsFirst ? STREAMS : MESSAGES);
+      fill(this.#streamsFirst ? MESSAGES : STREAMS);
+    }
+    if (ack === undefined && !ping && datagrams.length === 0 && fragments.length === 0) return undefined;
+    return { ack, ping, end: undefined, datagrams, fragments };
+  }
+
+  #transmit(space: PacketSpace, recovery: Recovery, plan: PacketPlan): void {
+    let packet: SentPacket | undefined;
+    if (isEliciting(plan)) {
+      const listeners = plan.ping ? this.#pingListeners.splice(0) : [];
+      packet = {
+        number: space.nextNumber,
+        sentAt: this.#host.clock.now(),
+        bytes: planBytes(plan),
+        fragments: plan.fragments as readonly OutboundFragment[],
+        onAcknowledged: listeners.length === 0 ? undefined : (rttMs) => {
+          for (const listener of listeners) listener(rttMs);
+        },
+      };
+    }
+    recovery.sent(packet);
+    space.transmit(plan);
+  }
+
+  #acknowledged(packet: SentPacket): void {
+    for (const fragment of packet.fragments) {
+      if (!fragment.acknowledged) this.#sender(fragment.lane).acknowledge(fragment);
+    }
+    this.#host.settled(false);
+  }
+
+  #lost(packet: SentPacket): void {
+    let again = 0;
+    for (const fragment of packet.fragments) {
+      if (this.#sender(fragment.lane).lose(fragment, packet.number)) again++;
+    }
+    this.#host.retransmitting(again);
+    this.#host.settled(true);
+  }
+
+  #probe(): void {
+    let again = 0;
+    for (const lane of LANES) again += this.#sender(lane).probe(1);
+    this.#host.retransmitting(again);
+    this.#pingPending = true;
+  }
+
+  #armTimer(recovery: Recovery): void {
+    const due = recovery.nextTimerAt();
+    if (due === undefined || (this.#timer !== undefined && this.#timerAt <= due)) return;
+    this.#timer?.cancel();
+    this.#timerAt = due;
+    this.#timer = this.#host.clock.timer(Math.max(0, due - this.#host.clock.now()), () => {
+      this.#timer = undefined;
+      if (this.#recovery !== recovery) return;
+      recovery.expire(this.#host.clock.now());
+      this.#flush();
+    });
+  }
+
+  #announceRoom(): void {
+    for (const lane of this.#starved) {
+      if (this.#sender(lane).queuedBytes * 2 > this.#limits.laneQueueBytesMax) continue;
+      this.#starved.delete(lane);
+      this.#host.writable(this, lane);
+    }
+  }
+}
