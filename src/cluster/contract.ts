@@ -94,9 +94,17 @@ export interface Cluster {
   registerConnection(connectionId: string, details: Partial<ConnectionDetails>, sink?: ConnectionSink): void;
   /** With `sink`: only if that sink is still the registered one. */
   unregisterConnection(connectionId: string, sink?: ConnectionSink): void;
-  deliver(connectionIds: readonly string[], data: string | Uint8Array, options?: DeliverOptions): Promise<Map<string, Outcome>>;
+  deliver(
+    connectionIds: readonly string[],
+    data: string | Uint8Array,
+    options?: DeliverOptions,
+  ): Promise<Map<string, Outcome>>;
   routeMessage(connectionId: string, data: string | Uint8Array, options?: DeliverOptions): Promise<boolean>;
-  routeMessages(connectionIds: readonly string[], data: string | Uint8Array, options?: DeliverOptions): Promise<Map<string, boolean>>;
+  routeMessages(
+    connectionIds: readonly string[],
+    data: string | Uint8Array,
+    options?: DeliverOptions,
+  ): Promise<Map<string, boolean>>;
   /** Synchronous directory look-up; undefined when no node is known to have it. */
   getConnectionNodeId(connectionId: string): string | undefined;
   /** Asks the owner; undefined when nobody has it. Rejects `node-lost` or `timeout`. */
@@ -109,5 +117,8 @@ export interface Cluster {
   stats(): ClusterStats;
   /** Counts one rejection for `stats()`. */
   countRejection(kind: RejectionKind): void;
-  on<Name extends keyof ClusterEvents>(name: Name, listener: (event: ClusterEvents[Name]) => void): Unsubscribe;
+  on<Name extends keyof ClusterEvents>(
+    name: Name,
+    listener: (event: ClusterEvents[Name]) => void,
+  ): Unsubscribe;
 }

@@ -40,7 +40,9 @@ export function hex(bytes: Uint8Array): string {
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.byteLength !== b.byteLength) return false;
   let difference = 0;
-  for (let index = 0; index < a.byteLength; index++) difference |= (a[index] as number) ^ (b[index] as number);
+  for (let index = 0; index < a.byteLength; index++) {
+    difference |= (a[index] as number) ^ (b[index] as number);
+  }
   return difference === 0;
 }
 

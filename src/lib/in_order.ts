@@ -34,7 +34,7 @@ export class InOrder<Result> {
       while (this.#waiting.front()?.settled === true) {
         this.#handOn((this.#waiting.popFront() as { result: Result }).result);
       }
-      if (this.#waiting.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
+      if (this.#waiting.size === 0) { for (const resolve of this.#idle.splice(0)) resolve(); }
     });
   }
 }

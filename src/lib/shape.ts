@@ -32,7 +32,9 @@ export function asBytes(value: unknown, what: string, length?: number): Bytes {
 /** Text of at most `bytesMax` bytes of UTF-8, without control characters, at least `charactersMin` long. */
 export function asText(value: unknown, bytesMax: number, what: string, charactersMin = 1): string {
   if (typeof value !== "string" || value.length < charactersMin) throw wrong(what, value);
-  if (value.length > bytesMax || utf8(value).byteLength > bytesMax) throw wrong(`${what} of at most ${bytesMax} bytes`, value);
+  if (value.length > bytesMax || utf8(value).byteLength > bytesMax) {
+    throw wrong(`${what} of at most ${bytesMax} bytes`, value);
+  }
   // deno-lint-ignore no-control-regex
   if (/[\u0000-\u001f\u007f-\u009f]/.test(value)) throw wrong(`${what} without control characters`, value);
   return value;

@@ -39,8 +39,12 @@ export class ClusterKeys {
   }
 
   static async derive(clusterName: string, secret: string): Promise<ClusterKeys> {
-    const name = new Uint8Array(await crypto.subtle.digest("SHA-256", utf8(`flotilla cluster ${clusterName}`)));
-    const root = await crypto.subtle.importKey("raw", utf8(`flotilla secret ${secret}`), "HKDF", false, ["deriveBits"]);
+    const name = new Uint8Array(
+      await crypto.subtle.digest("SHA-256", utf8(`flotilla cluster ${clusterName}`)),
+    );
+    const root = await crypto.subtle.importKey("raw", utf8(`flotilla secret ${secret}`), "HKDF", false, [
+      "deriveBits",
+    ]);
     const expand = (use: string): Promise<Bytes> => hkdf(root, name, `flotilla/${PROTOCOL_VERSION} ${use}`);
     const handshakeKey = await aesKey(await expand("handshake"));
     const proofKey = await crypto.subtle.importKey(
@@ -130,7 +134,12 @@ export function packetNonce(iv: Bytes, number: number): Bytes {
   return nonce;
 }
 
-export async function gcmSeal(key: CryptoKey, iv: Bytes, additionalData: Bytes, plain: Bytes): Promise<Bytes> {
+export async function gcmSeal(
+  key: CryptoKey,
+  iv: Bytes,
+  additionalData: Bytes,
+  plain: Bytes,
+): Promise<Bytes> {
   return new Uint8Array(await crypto.subtle.encrypt({ name: "AES-GCM", iv, additionalData }, key, plain));
 }
 

@@ -6,7 +6,13 @@ import { type Bytes, concatBytes, equalBytes, hex } from "../lib/bytes.ts";
 import { decodeCbor, encodeCbor } from "../lib/cbor.ts";
 import { NODE_ID_BYTES_MAX } from "../lib/limits.ts";
 import { asBytes, asText, asTuple, asWhole } from "../lib/shape.ts";
-import { CLUSTER_TAG_BYTES, type ClusterKeys, NONCE_BYTES, PROOF_BYTES, PUBLIC_KEY_BYTES } from "./cluster_keys.ts";
+import {
+  CLUSTER_TAG_BYTES,
+  type ClusterKeys,
+  NONCE_BYTES,
+  PROOF_BYTES,
+  PUBLIC_KEY_BYTES,
+} from "./cluster_keys.ts";
 import type { RefusalReason } from "./contract.ts";
 import { PACKET, PROTOCOL_VERSION } from "./packet.ts";
 
@@ -79,7 +85,10 @@ export function encodeCore(message: HandshakeMessage): Bytes {
   switch (message.kind) {
     case "hello": {
       const { resume } = message;
-      return encodeCbor([...introduction(message), resume === undefined ? null : [unhex(resume.sessionId), ...resume.received]]);
+      return encodeCbor([
+        ...introduction(message),
+        resume === undefined ? null : [unhex(resume.sessionId), ...resume.received],
+      ]);
     }
     case "reply":
       return encodeCbor([
@@ -118,7 +127,10 @@ export async function sealHandshake(
   nonce: Bytes,
 ): Promise<Bytes> {
   const header = concatBytes(Uint8Array.of(PACKET.handshake, PROTOCOL_VERSION), keys.tag);
-  return concatBytes(header, await keys.sealHandshake(header, encodeCbor([KINDS.indexOf(kind), core, proof]), nonce));
+  return concatBytes(
+    header,
+    await keys.sealHandshake(header, encodeCbor([KINDS.indexOf(kind), core, proof]), nonce),
+  );
 }
 
 /** A refusal when the sender is of another version, cluster or secret. Throws `malformed` for what nobody sends. */
@@ -142,7 +154,11 @@ function decodeBody(body: Bytes): Signed {
   const core = asBytes(coreField, "a core");
   const proof = asBytes(proofField, "a proof");
   const fields = decodeCbor(core);
-  return { message: decodeCore(KINDS[asWhole(kind, 0, 3, "a handshake kind")] as HandshakeMessage["kind"], fields), core, proof };
+  return {
+    message: decodeCore(KINDS[asWhole(kind, 0, 3, "a handshake kind")] as HandshakeMessage["kind"], fields),
+    core,
+    proof,
+  };
 }
 
 function decodeCore(kind: HandshakeMessage["kind"], value: unknown): HandshakeMessage {
@@ -197,7 +213,10 @@ function asIntroduction(fields: readonly unknown[]): Introduction {
 
 function asOffer(value: unknown): { sessionId: string; received: LanePositions } {
   const fields = asTuple(value, 4, "an offer");
-  return { sessionId: hex(asBytes(fields[0], "a session id", SESSION_ID_BYTES)), received: asPositions(fields.slice(1)) };
+  return {
+    sessionId: hex(asBytes(fields[0], "a session id", SESSION_ID_BYTES)),
+    received: asPositions(fields.slice(1)),
+  };
 }
 
 function asPositions(fields: readonly unknown[]): LanePositions {

@@ -2,7 +2,14 @@ import { type Bytes, hex } from "../lib/bytes.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { jittered, type Random } from "../lib/random.ts";
 import type { Path } from "../transport.ts";
-import { type ClusterKeys, type Ephemeral, generateEphemeral, NONCE_BYTES, sha256, type TrafficSecrets } from "./cluster_keys.ts";
+import {
+  type ClusterKeys,
+  type Ephemeral,
+  generateEphemeral,
+  NONCE_BYTES,
+  sha256,
+  type TrafficSecrets,
+} from "./cluster_keys.ts";
 import {
   type Confirm,
   encodeCore,
@@ -47,7 +54,9 @@ export interface HandshakerHost {
   /** Whether this side is content without sealing on `path`. */
   plainOn(path: Path | undefined): boolean;
   /** The live session, to go on with. */
-  liveSession(): { readonly id: string; readonly incarnation: string; readonly received: LanePositions } | undefined;
+  liveSession():
+    | { readonly id: string; readonly incarnation: string; readonly received: LanePositions }
+    | undefined;
   /** Whether the incarnation of the live session answers within a probe. */
   probe(): Promise<boolean>;
   /** As initiator: the responder's first packet in this space will seal the agreement (`settled`). */
@@ -82,7 +91,12 @@ interface Incoming {
   readonly helloCore: Bytes;
   readonly startedAt: number;
   /** Set when the answer is ready. */
-  answer: { readonly packet: Bytes; readonly reply: Reply; readonly transcript: Bytes; readonly secrets: TrafficSecrets } | undefined;
+  answer: {
+    readonly packet: Bytes;
+    readonly reply: Reply;
+    readonly transcript: Bytes;
+    readonly secrets: TrafficSecrets;
+  } | undefined;
   committing: boolean;
 }
 
@@ -207,9 +221,17 @@ export class Handshaker {
       return;
     }
     this.cancel();
-    const incoming: Incoming = { hello, helloCore, startedAt: host.clock.now(), answer: undefined, committing: false };
+    const incoming: Incoming = {
+      hello,
+      helloCore,
+      startedAt: host.clock.now(),
+      answer: undefined,
+      committing: false,
+    };
     this.#incoming.set(key, incoming);
-    if (this.#incoming.size > INCOMING_MAX) this.#incoming.delete(this.#incoming.keys().next().value as string);
+    if (this.#incoming.size > INCOMING_MAX) {
+      this.#incoming.delete(this.#incoming.keys().next().value as string);
+    }
 
     const session = host.liveSession();
     if (session !== undefined && session.incarnation !== hello.incarnation && await host.probe()) {
@@ -219,7 +241,8 @@ export class Handshaker {
     const ephemeral = await generateEphemeral();
     if (this.#incoming.get(key) !== incoming) return;
     const live = host.liveSession();
-    const resumed = live !== undefined && live.incarnation === hello.incarnation && live.id === hello.resume?.sessionId;
+    const resumed = live !== undefined && live.incarnation === hello.incarnation &&
+      live.id === hello.resume?.sessionId;
     const reply: Reply = {
       kind: "reply",
       ...this.#introduction(hello.attempt, ephemeral, path),
@@ -239,10 +262,15 @@ export class Handshaker {
 
   async #onReply(reply: Reply, replyCore: Bytes, proof: Bytes, path: Path | undefined): Promise<void> {
     const outgoing = this.#outgoing;
-    if (outgoing?.helloCore === undefined || outgoing.replied || hex(outgoing.attempt) !== hex(reply.attempt)) return;
+    if (
+      outgoing?.helloCore === undefined || outgoing.replied || hex(outgoing.attempt) !== hex(reply.attempt)
+    ) return;
     const { hello, ephemeral } = outgoing as { hello: Hello; ephemeral: Ephemeral };
     const transcript = await sha256(outgoing.helloCore, replyCore);
     if (!await this.#host.keys.verify("responder", transcript, proof)) return;
+    const known = this.#host.liveSession();
+    // An impostor hears our hello too where both subscribe to one name.
+    if (known !== undefined && known.incarnation !== reply.incarnation && await this.#host.probe()) return;
     if (this.#outgoing !== outgoing || outgoing.replied) return;
     outgoing.replied = true;
     const secrets = await this.#host.keys.trafficSecrets(ephemeral, reply.publicKey, transcript);
@@ -260,7 +288,15 @@ export class Handshaker {
     const confirmProof = await this.#host.keys.prove("initiator", await sha256(transcript, confirmCore));
     const packet = await this.#seal(confirm, confirmCore, confirmProof);
     if (this.#outgoing !== outgoing) return;
-    outgoing.agreement = agree(reply, hello, reply, reply.received, path, secrets.initiator, secrets.responder);
+    outgoing.agreement = agree(
+      reply,
+      hello,
+      reply,
+      reply.received,
+      path,
+      secrets.initiator,
+      secrets.responder,
+    );
     outgoing.path = path;
     outgoing.repeatMs = REPEAT_FIRST_MS;
     this.#host.expect(outgoing.agreement);
@@ -273,7 +309,9 @@ export class Handshaker {
     const incoming = this.#incoming.get(key);
     if (incoming?.answer === undefined || incoming.committing) return;
     incoming.committing = true;
-    const { hello, answer: { reply, transcript, secrets } } = incoming as Required<Incoming> & { answer: object };
+    const { hello, answer: { reply, transcript, secrets } } = incoming as Required<Incoming> & {
+      answer: object;
+    };
     const genuine = await host.keys.verify("initiator", await sha256(transcript, core), proof);
     if (!genuine || this.#incoming.get(key) !== incoming) {
       incoming.committing = false;
@@ -296,9 +334,20 @@ export class Handshaker {
     this.#host.failed(refusal.reason);
   }
 
-  async #refuse(hello: Hello, helloCore: Bytes, reason: Refuse["reason"], path: Path | undefined): Promise<void> {
+  async #refuse(
+    hello: Hello,
+    helloCore: Bytes,
+    reason: Refuse["reason"],
+    path: Path | undefined,
+  ): Promise<void> {
     this.#host.refusing(reason);
-    const refusal: Refuse = { kind: "refuse", from: this.#host.nodeId, to: hello.from, attempt: hello.attempt, reason };
+    const refusal: Refuse = {
+      kind: "refuse",
+      from: this.#host.nodeId,
+      to: hello.from,
+      attempt: hello.attempt,
+      reason,
+    };
     const core = encodeCore(refusal);
     const proof = await this.#host.keys.prove("refusal", await sha256(helloCore, core));
     this.#host.send(await this.#seal(refusal, core, proof), path);

@@ -67,13 +67,19 @@ export class LaneReceiver {
     }
     const unfinished = this.#unfinished ??= { port, frame: new Uint8Array(total), filled: 0 };
     if (unfinished.filled + payload.byteLength > unfinished.frame.byteLength) {
-      throw new FlotillaError("malformed", `a frame is longer than the ${unfinished.frame.byteLength} bytes announced`);
+      throw new FlotillaError(
+        "malformed",
+        `a frame is longer than the ${unfinished.frame.byteLength} bytes announced`,
+      );
     }
     unfinished.frame.set(payload, unfinished.filled);
     unfinished.filled += payload.byteLength;
     if (!last) return;
     if (unfinished.filled !== unfinished.frame.byteLength) {
-      throw new FlotillaError("malformed", `a frame ends ${unfinished.filled} bytes into ${unfinished.frame.byteLength}`);
+      throw new FlotillaError(
+        "malformed",
+        `a frame ends ${unfinished.filled} bytes into ${unfinished.frame.byteLength}`,
+      );
     }
     this.#unfinished = undefined;
     this.#deliver(unfinished.port, unfinished.frame);

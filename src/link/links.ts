@@ -6,7 +6,6 @@ import { jittered, type Random } from "../lib/random.ts";
 import type { ClusterTransport, Path, TransportSink } from "../transport.ts";
 import { ClusterKeys } from "./cluster_keys.ts";
 import {
-
   type DownReason,
   type DropReason,
   type Links,
@@ -93,7 +92,11 @@ export class ClusterLinks implements Links {
   /** Called once with the error that makes this node useless: its id is in use. */
   onFatal: ((error: FlotillaError) => void) | undefined;
 
-  constructor(transport: ClusterTransport, options: Partial<LinkOptions> & Pick<LinkOptions, "clusterName">, context: LinksContext) {
+  constructor(
+    transport: ClusterTransport,
+    options: Partial<LinkOptions> & Pick<LinkOptions, "clusterName">,
+    context: LinksContext,
+  ) {
     this.nodeId = context.nodeId;
     this.#transport = transport;
     this.#options = { ...LINK_DEFAULTS, secret: undefined, ...options };
@@ -195,7 +198,7 @@ export class ClusterLinks implements Links {
       case PACKET.announce:
         return this.#peer(from)?.seen(path);
       case PACKET.reset:
-        if (packet.byteLength === 5) this.#peers.get(from)?.reset(viewOf(packet).getUint32(1));
+        if (packet.byteLength === 5) void this.#peers.get(from)?.reset(viewOf(packet).getUint32(1));
         return;
       case PACKET.refuse:
         return this.#refusedBy(from, packet);
@@ -241,12 +244,19 @@ export class ClusterLinks implements Links {
     const reason = REFUSALS[packet[2] ?? REFUSALS.length];
     if (packet.byteLength !== 3 || reason === undefined) return this.#dropped("malformed");
     if (!this.#refusalLogRate.allows(`by ${from} ${reason}`, this.#clock.now())) return;
-    this.#logger.warn("a node refuses this one", { peer: from, reason, itsVersion: packet[1], ourVersion: PROTOCOL_VERSION });
+    this.#logger.warn("a node refuses this one", {
+      peer: from,
+      reason,
+      itsVersion: packet[1],
+      ourVersion: PROTOCOL_VERSION,
+    });
   }
 
   /** The link to `nodeId`, made when first heard of; undefined for this node itself and for one claim too many. */
   #peer(nodeId: string): PeerLink | undefined {
-    if (nodeId === this.nodeId || this.#state !== "running" || this.#environment === undefined) return undefined;
+    if (nodeId === this.nodeId || this.#state !== "running" || this.#environment === undefined) {
+      return undefined;
+    }
     let peer = this.#peers.get(nodeId);
     if (peer !== undefined) return peer;
     if (this.#peers.size >= UNPROVEN_PEERS_MAX) {
@@ -270,7 +280,11 @@ export class ClusterLinks implements Links {
     const now = this.#clock.now();
     const lateMs = now - this.#lastTickAt - this.#tickMs;
     this.#lastTickAt = now;
-    if (lateMs >= this.#options.pingIntervalMs) for (const peer of this.#peers.values()) peer.forgive(now);
+    if (lateMs >= this.#options.pingIntervalMs) {
+      for (const peer of this.#peers.values()) {
+        peer.forgive(now);
+      }
+    }
     for (const peer of [...this.#peers.values()]) peer.judge(now);
   }
 
@@ -342,7 +356,11 @@ export class ClusterLinks implements Links {
 
   #up(session: LinkSession, lossless: boolean): void {
     this.#stats.sessionsStarted++;
-    this.#logger.info("node up", { peer: session.nodeId, incarnation: session.incarnation, sealed: session.space?.sealed });
+    this.#logger.info("node up", {
+      peer: session.nodeId,
+      incarnation: session.incarnation,
+      sealed: session.space?.sealed,
+    });
     for (const service of this.#services.values()) service.up?.(session);
     if (!lossless) this.#shareWindow();
   }
@@ -354,7 +372,10 @@ export class ClusterLinks implements Links {
       try {
         service.down?.(session, reason);
       } catch (thrown) {
-        this.#logger.error("a service failed when a session ended", { peer: session.nodeId, reason: reasonOf(thrown) });
+        this.#logger.error("a service failed when a session ended", {
+          peer: session.nodeId,
+          reason: reasonOf(thrown),
+        });
       }
     }
     if (!lossless && this.#state === "running") this.#shareWindow();
@@ -416,4 +437,3 @@ function emptyStats(): LinkStats {
     sessionsEnded: 0,
   };
 }
-

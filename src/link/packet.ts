@@ -96,7 +96,8 @@ export function datagramBytes(payloadBytes: number): number {
 }
 
 export function fragmentBytes(fragment: Fragment): number {
-  return 11 + (fragment.first ? 1 : 0) + (fragment.first && !fragment.last ? 4 : 0) + fragment.payload.byteLength;
+  return 11 + (fragment.first ? 1 : 0) + (fragment.first && !fragment.last ? 4 : 0) +
+    fragment.payload.byteLength;
 }
 
 /** The longest header a fragment can have. */
@@ -117,7 +118,13 @@ export function planBytes(plan: PacketPlan): number {
 }
 
 /** The unsealed packet in a buffer of its own, header included. */
-export function encodePacket(type: number, phase: number, tag: number, number: number, plan: PacketPlan): Bytes {
+export function encodePacket(
+  type: number,
+  phase: number,
+  tag: number,
+  number: number,
+  plan: PacketPlan,
+): Bytes {
   const out = new Uint8Array(planBytes(plan));
   const view = viewOf(out);
   out[0] = type;

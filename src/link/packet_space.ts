@@ -81,6 +81,12 @@ export class PacketSpace {
     else this.#inbound.push({ number, weight, items: opening });
   }
 
+  /** Calls `next` when all that came in so far has been opened: at once if nothing is being opened. */
+  whenOpened(next: () => void): void {
+    if (this.#openingBytes === 0) next();
+    else void this.#inbound.idle().then(next);
+  }
+
   /** Resolves when all that was handed over has gone to the transport. */
   flushed(): Promise<void> {
     return this.#outbound.idle();

@@ -66,7 +66,9 @@ export class PeerLink {
   #incarnation: string | null = null;
   #expected: PacketSpace | undefined;
   #lastHeardAt = 0;
+  #packetsHeard = 0;
   #suspected = false;
+  #probing = false;
   #retryTimer: Timer | undefined;
   #retryMs = RETRY_FIRST_MS;
   readonly #waits = new Set<(error: FlotillaError) => void>();
@@ -86,7 +88,9 @@ export class PeerLink {
       newTag: () => env.newTag(),
       windowBytes: () => env.receiveWindowBytes(),
       plainOn: (path) => env.plainOn(path),
-      liveSession: () => this.#session && { id: this.#session.id, incarnation: this.#session.incarnation, received: this.#session.received },
+      liveSession: () =>
+        this.#session &&
+        { id: this.#session.id, incarnation: this.#session.incarnation, received: this.#session.received },
       probe: () => this.#probe(),
       expect: (agreement) => void (this.#expected = this.#openSpace(agreement)),
       abandon: (tag) => {
@@ -135,19 +139,27 @@ export class PeerLink {
   gone(path: Path | undefined): void {
     if (path !== undefined) this.#paths.delete(path);
     else if (this.#env.lossless) this.#reachable = false;
-    const session = this.#session;
-    const lostWay = session?.space !== undefined && session.space.path === path && (path !== undefined || this.#env.lossless);
-    if (lostWay) {
-      this.#flaps.add(this.#env.clock.now());
-      this.#closeSpace(session);
-    }
     if (this.#handshaker.busy && this.#handshaker.outgoingPath === path) this.#handshaker.cancel();
-    if (this.hinted && (session?.space === undefined || path === undefined)) this.#retryIn(0);
+    const session = this.#session;
+    const space = session?.space;
+    if (space !== undefined && space.path === path && (path !== undefined || this.#env.lossless)) {
+      // What came in before the way closed still counts; an END may be among it.
+      space.whenOpened(() => {
+        if (session?.space !== space) return;
+        this.#flaps.add(this.#env.clock.now());
+        this.#closeSpace(session);
+        if (this.hinted) this.#retryIn(0);
+      });
+    } else if (this.hinted && (space === undefined || path === undefined)) {
+      this.#retryIn(0);
+    }
   }
 
-  /** The peer does not know the tag it is sent: the session may go on after a new handshake. */
-  reset(tag: number): void {
-    if (this.#session?.space?.tagOut === tag && !this.#handshaker.busy) this.#initiate();
+  /** Somebody says that the peer does not know the tag it is sent. If it does not answer either, shake hands again. */
+  async reset(tag: number): Promise<void> {
+    const space = this.#session?.space;
+    if (space?.tagOut !== tag || this.#probing || await this.#probe()) return;
+    if (this.#session?.space === space && !this.#handshaker.busy) this.#initiate();
   }
 
   handshake(signed: Signed, path: Path | undefined): Promise<void> {
@@ -208,7 +220,12 @@ export class PeerLink {
       };
       const ask = (): void => {
         if (clock.now() >= deadline) {
-          return fail(new FlotillaError("timeout", `no answer from node ${this.nodeId} within ${options.peerTimeoutMs} ms`));
+          return fail(
+            new FlotillaError(
+              "timeout",
+              `no answer from node ${this.nodeId} within ${options.peerTimeoutMs} ms`,
+            ),
+          );
         }
         timer = clock.timer(options.pingIntervalMs, ask);
         this.#session?.ping((rttMs) => {
@@ -314,7 +331,9 @@ export class PeerLink {
         },
         gap: (session) => {
           if (session !== this.#session || session.space === undefined) return;
-          env.logger.warn("a way that promised to lose nothing lost something; shaking hands again", { peer: this.nodeId });
+          env.logger.warn("a way that promised to lose nothing lost something; shaking hands again", {
+            peer: this.nodeId,
+          });
           this.#closeSpace(session);
           this.#retryIn(0);
         },
@@ -341,6 +360,7 @@ export class PeerLink {
   }
 
   #heard(): void {
+    this.#packetsHeard++;
     this.#lastHeardAt = this.#env.clock.now();
     if (!this.#suspected || this.#session === undefined) return;
     this.#suspected = false;
@@ -350,11 +370,13 @@ export class PeerLink {
   /** Whether the incarnation of the live session gives a sign of life when asked for one. */
   #probe(): Promise<boolean> {
     const session = this.#session;
-    const askedAt = this.#env.clock.now();
+    const heardBefore = this.#packetsHeard;
     session?.ping();
+    this.#probing = true;
     return new Promise((resolve) => {
       this.#env.clock.timer(this.#env.options.pingIntervalMs, () => {
-        resolve(session !== undefined && session === this.#session && this.#lastHeardAt > askedAt);
+        this.#probing = false;
+        resolve(session !== undefined && session === this.#session && this.#packetsHeard > heardBefore);
       });
     });
   }
@@ -363,14 +385,19 @@ export class PeerLink {
     switch (reason) {
       case "id-in-use":
         return this.#env.fatal(
-          new FlotillaError("id-in-use", `node ${this.nodeId} knows another living node named ${this.#env.nodeId}`),
+          new FlotillaError(
+            "id-in-use",
+            `node ${this.nodeId} knows another living node named ${this.#env.nodeId}`,
+          ),
         );
       case "session-unknown":
         this.end("session-unknown");
         return this.#retryIn(0);
       case "timeout":
         // The way is open and nobody answers on it: let the transport try a new one.
-        for (const path of [...this.#paths]) if (path !== this.#session?.space?.path) path.close("no handshake");
+        for (const path of [...this.#paths]) {
+          if (path !== this.#session?.space?.path) path.close("no handshake");
+        }
         return this.#retryIn(this.#backoff());
     }
   }

@@ -75,7 +75,10 @@ export class SealedProtection implements Protection {
 async function sealWith(key: Promise<PacketKey>, number: number, packet: Bytes): Promise<Bytes> {
   const { key: aes, iv } = await key;
   const header = packet.subarray(0, DATA_HEADER_BYTES);
-  return concatBytes(header, await gcmSeal(aes, packetNonce(iv, number), header, packet.subarray(DATA_HEADER_BYTES)));
+  return concatBytes(
+    header,
+    await gcmSeal(aes, packetNonce(iv, number), header, packet.subarray(DATA_HEADER_BYTES)),
+  );
 }
 
 async function openWith(key: Promise<PacketKey>, packet: Bytes): Promise<Bytes | undefined> {

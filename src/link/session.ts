@@ -117,7 +117,10 @@ export class LinkSession implements Session {
     this.#items = {
       ack: (ranges) => {
         if (this.#recovery?.acknowledge(ranges, host.clock.now()) === false) {
-          throw new FlotillaError("malformed", `the peer acknowledges packet ${ranges[0]?.high}, which was never sent`);
+          throw new FlotillaError(
+            "malformed",
+            `the peer acknowledges packet ${ranges[0]?.high}, which was never sent`,
+          );
         }
       },
       ping: () => void (this.#heardEliciting = true),
@@ -154,11 +157,16 @@ export class LinkSession implements Session {
   send(lane: Lane, port: number, frame: Bytes): SendResult {
     if (!this.#live) return "ended";
     if (frame.byteLength > this.#limits.frameBytesMax) {
-      throw new FlotillaError("too-large", `cannot send a frame of ${frame.byteLength} bytes: the limit is ${this.#limits.frameBytesMax}`);
+      throw new FlotillaError(
+        "too-large",
+        `cannot send a frame of ${frame.byteLength} bytes: the limit is ${this.#limits.frameBytesMax}`,
+      );
     }
     const sender = this.#sender(lane);
     const queuedBytes = sender.queuedBytes;
-    if (lane !== CONTROL && queuedBytes > 0 && queuedBytes + frame.byteLength > this.#limits.laneQueueBytesMax) {
+    if (
+      lane !== CONTROL && queuedBytes > 0 && queuedBytes + frame.byteLength > this.#limits.laneQueueBytesMax
+    ) {
       this.#starved.add(lane);
       return "full";
     }
@@ -193,7 +201,9 @@ export class LinkSession implements Session {
     this.#host.retransmitting(again);
     this.detach();
     this.#space = space;
-    const congestion = this.#limits.lossless ? undefined : new CongestionWindow(Math.min(PACKET_FILL_BYTES, this.#limits.packetBytesMax));
+    const congestion = this.#limits.lossless
+      ? undefined
+      : new CongestionWindow(Math.min(PACKET_FILL_BYTES, this.#limits.packetBytesMax));
     this.#recovery = new Recovery(this.#host.rtt, congestion, {
       acknowledged: (packet) => this.#acknowledged(packet),
       lost: (packet) => this.#lost(packet),
@@ -271,7 +281,9 @@ export class LinkSession implements Session {
   }
 
   #windowChanged(frame: Bytes): void {
-    if (frame.byteLength !== 4) throw new FlotillaError("malformed", `a window of ${shown(frame.byteLength)} bytes`);
+    if (frame.byteLength !== 4) {
+      throw new FlotillaError("malformed", `a window of ${shown(frame.byteLength)} bytes`);
+    }
     const bytes = viewOf(frame).getUint32(0);
     for (const lane of [MESSAGES, STREAMS]) this.#sender(lane).windowBytes = bytes;
   }
@@ -304,7 +316,9 @@ export class LinkSession implements Session {
 
   #plan(space: PacketSpace, recovery: Recovery): PacketPlan | undefined {
     let budget = this.#budget();
-    const ack = this.#ackPending && space.received.ranges.length > 0 ? space.received.ranges.slice() : undefined;
+    const ack = this.#ackPending && space.received.ranges.length > 0
+      ? space.received.ranges.slice()
+      : undefined;
     this.#ackPending = false;
     budget -= ackBytes(ack);
     const ping = this.#pingPending;

@@ -6,7 +6,8 @@ import { PACKET } from "../../src/link/packet.ts";
 import { met, numbered, numberOf, SimLinks, TEST_PORT } from "../support/sim_links.ts";
 
 function recordingLogger(lines: string[]): Logger {
-  const record = (message: string, fields: object = {}): void => void lines.push(`${message} ${JSON.stringify(fields)}`);
+  const record = (message: string, fields: object = {}): void =>
+    void lines.push(`${message} ${JSON.stringify(fields)}`);
   return { debug: record, info: record, warn: record, error: record };
 }
 
@@ -26,7 +27,9 @@ describe("the handshake", () => {
       await sim.clock.advance(10_000);
       expect([...a.links.sessions(), ...b.links.sessions()]).toEqual([]);
       expect(a.links.stats().refused[reason] + b.links.stats().refused[reason]).toBeGreaterThan(0);
-      for (const side of ["a", "b"]) expect((lines[side] as string[]).some((line) => line.includes(reason))).toBe(true);
+      for (const side of ["a", "b"]) {
+        expect((lines[side] as string[]).some((line) => line.includes(reason))).toBe(true);
+      }
       await sim.stop();
     }
   });
@@ -72,14 +75,18 @@ describe("the handshake", () => {
     const again = sim.node("b");
     await sim.start(again);
     await sim.clock.runUntil(() => a.count("up") === 2, 3_000);
-    expect(a.heard.filter(({ kind }) => kind === "down").map((event) => event.kind === "down" && event.reason)).toEqual(["restarted"]);
+    expect(
+      a.heard.filter(({ kind }) => kind === "down").map((event) => event.kind === "down" && event.reason),
+    ).toEqual(["restarted"]);
     expect(a.links.peer("b")?.incarnation).toBe(again.links.incarnation);
     await sim.stop();
   });
 
   test("crossing handshakes settle on one session", async () => {
     for (let seed = 100; seed < 120; seed++) {
-      const sim = new SimLinks(seed, { faults: { latencyMs: 60, jitterMs: 60, lossProbability: 0.2, duplicationProbability: 0.2 } });
+      const sim = new SimLinks(seed, {
+        faults: { latencyMs: 60, jitterMs: 60, lossProbability: 0.2, duplicationProbability: 0.2 },
+      });
       const [a, b] = [sim.node("a"), sim.node("b")];
       await sim.meet(a, b);
       await sim.clock.advance(10_000);
@@ -93,7 +100,9 @@ describe("the handshake", () => {
     const sim = new SimLinks(5);
     const [a, b] = [sim.node("a"), sim.node("b")];
     const recorded: { from: string; to: string; packet: Bytes }[] = [];
-    const stopRecording = sim.hub.tap(({ from, to, packet }) => void recorded.push({ from, to, packet: packet.slice() }));
+    const stopRecording = sim.hub.tap(({ from, to, packet }) =>
+      void recorded.push({ from, to, packet: packet.slice() })
+    );
     await sim.meet(a, b);
     for (let index = 0; index < 20; index++) a.links.session("b")?.send(MESSAGES, TEST_PORT, numbered(index));
     await sim.clock.advance(2_000);
@@ -140,13 +149,18 @@ describe("the handshake", () => {
 
   test("a key is rolled long before it wears out, and both sides follow", async () => {
     const { SealedProtection } = await import("../../src/link/protection.ts");
-    const [one, two] = [crypto.getRandomValues(new Uint8Array(32)), crypto.getRandomValues(new Uint8Array(32))];
+    const [one, two] = [
+      crypto.getRandomValues(new Uint8Array(32)),
+      crypto.getRandomValues(new Uint8Array(32)),
+    ];
     const sender = new SealedProtection(one, two, 10);
     const receiver = new SealedProtection(two, one, 10);
     const plan = { ack: undefined, ping: true, end: undefined, datagrams: [], fragments: [] };
     const sealed: Bytes[] = [];
     for (let number = 0; number < 45; number++) sealed.push(await sender.seal(1, number, plan));
-    expect(sealed.map((packet) => packet[1])).toEqual(Array.from({ length: 45 }, (_, index) => Math.floor(index / 10)));
+    expect(sealed.map((packet) => packet[1])).toEqual(
+      Array.from({ length: 45 }, (_, index) => Math.floor(index / 10)),
+    );
     for (const packet of sealed) expect(await receiver.open(packet)).toEqual(Uint8Array.of(2));
     // A straggler of the phase before still opens; older ones and forged phases do not.
     expect(await receiver.open(sealed[39] as Bytes)).toEqual(Uint8Array.of(2));

@@ -94,7 +94,10 @@ describe("liveness", () => {
 });
 
 describe("quality", () => {
-  async function scoreOver(faults: { latencyMs?: number; jitterMs?: number }, flap = false): Promise<{ score: number; recovered: number }> {
+  async function scoreOver(
+    faults: { latencyMs?: number; jitterMs?: number },
+    flap = false,
+  ): Promise<{ score: number; recovered: number }> {
     const sim = new SimLinks(7, { features: ["lossless"], faults });
     const [a, b] = [sim.node("a"), sim.node("b")];
     await sim.meet(a, b);
@@ -118,7 +121,12 @@ describe("quality", () => {
     const far = await scoreOver({ latencyMs: 25 });
     const jittery = await scoreOver({ latencyMs: 5, jitterMs: 60 });
     const flapping = await scoreOver({ latencyMs: 25 }, true);
-    report("link quality", { near: near.score, far: far.score, jittery: jittery.score, flapping: flapping.score });
+    report("link quality", {
+      near: near.score,
+      far: far.score,
+      jittery: jittery.score,
+      flapping: flapping.score,
+    });
     expect(near.score - far.score).toBeGreaterThanOrEqual(10);
     expect(far.score - jittery.score).toBeGreaterThanOrEqual(10);
     expect(jittery.score - flapping.score).toBeGreaterThanOrEqual(10);

@@ -17,8 +17,16 @@ describe("sessions", () => {
     await sim.clock.advance(100);
     for (const lane of LANES) {
       const frames = b.heard.filter((event) => event.kind === "frame" && event.lane === lane);
-      expect(frames.map((event) => event.kind === "frame" && event.payload.byteLength)).toEqual([0, 1, 200, 65_536, 300_000]);
-      expect(frames.every((event) => event.kind === "frame" && event.payload.every((byte) => byte === lane + 1))).toBe(true);
+      expect(frames.map((event) => event.kind === "frame" && event.payload.byteLength)).toEqual([
+        0,
+        1,
+        200,
+        65_536,
+        300_000,
+      ]);
+      expect(
+        frames.every((event) => event.kind === "frame" && event.payload.every((byte) => byte === lane + 1)),
+      ).toBe(true);
     }
     await sim.stop();
     expect(sim.clock.timers).toBe(0);
@@ -45,7 +53,9 @@ describe("sessions", () => {
       await sim.meet(a, b);
       a.links.session("b")?.send(MESSAGES, TEST_PORT, new TextEncoder().encode("read me in the clear"));
       await sim.clock.advance(10);
-      expect(b.frames().map((payload) => new TextDecoder().decode(payload))).toEqual(["read me in the clear"]);
+      expect(b.frames().map((payload) => new TextDecoder().decode(payload))).toEqual([
+        "read me in the clear",
+      ]);
       expect(clear).toBe(seal === "never");
       await sim.stop();
     }
@@ -96,14 +106,23 @@ describe("sessions", () => {
     const messages = scale(2_000, 20_000);
     const seed = 6;
     const sim = new SimLinks(seed, {
-      faults: { lossProbability: 0.1, duplicationProbability: 0.1, reorderProbability: 0.2, latencyMs: 2, jitterMs: 1, reorderMs: 5 },
+      faults: {
+        lossProbability: 0.1,
+        duplicationProbability: 0.1,
+        reorderProbability: 0.2,
+        latencyMs: 2,
+        jitterMs: 1,
+        reorderMs: 5,
+      },
     });
     const [a, b] = [sim.node("a", { seal: "never" }), sim.node("b", { seal: "never" })];
     await sim.meet(a, b);
     const got: number[] = [];
     b.onFrame = (_session, _lane, payload) => void got.push(numberOf(payload));
     for (let sent = 0; sent < messages;) {
-      for (let index = 0; index < messages / 20; index++) a.links.session("b")?.send(MESSAGES, TEST_PORT, numbered(sent++, 200));
+      for (let index = 0; index < messages / 20; index++) {
+        a.links.session("b")?.send(MESSAGES, TEST_PORT, numbered(sent++, 200));
+      }
       await sim.clock.advance(30);
       sim.hub.block("a", "b");
       sim.hub.block("b", "a");
@@ -138,7 +157,10 @@ describe("sessions", () => {
 
   test("a full lane says so, keeps its bound, and announces room", async () => {
     const sim = new SimLinks(8);
-    const [a, b] = [sim.node("a", { laneQueueBytes: 100_000, laneWindowBytes: 50_000 }), sim.node("b", { laneWindowBytes: 50_000 })];
+    const [a, b] = [
+      sim.node("a", { laneQueueBytes: 100_000, laneWindowBytes: 50_000 }),
+      sim.node("b", { laneWindowBytes: 50_000 }),
+    ];
     await sim.meet(a, b);
     const session = a.links.session("b");
     sim.hub.block("a", "b");

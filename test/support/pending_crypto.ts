@@ -3,7 +3,17 @@ let pending = 0;
 
 const subtle = crypto.subtle as unknown as Record<string, (...parameters: unknown[]) => Promise<unknown>>;
 for (
-  const name of ["encrypt", "decrypt", "sign", "verify", "digest", "deriveBits", "generateKey", "importKey", "exportKey"]
+  const name of [
+    "encrypt",
+    "decrypt",
+    "sign",
+    "verify",
+    "digest",
+    "deriveBits",
+    "generateKey",
+    "importKey",
+    "exportKey",
+  ]
 ) {
   const original = (subtle[name] as (...parameters: unknown[]) => Promise<unknown>).bind(crypto.subtle);
   const counted = async (...parameters: unknown[]): Promise<unknown> => {

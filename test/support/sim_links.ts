@@ -15,7 +15,13 @@ export const TEST_PORT = 7;
 export type Heard =
   | { readonly kind: "up" | "suspect" | "unsuspect"; readonly from: string }
   | { readonly kind: "down"; readonly from: string; readonly reason: DownReason }
-  | { readonly kind: "frame"; readonly from: string; readonly lane: Lane; readonly payload: Bytes; readonly at: number }
+  | {
+    readonly kind: "frame";
+    readonly from: string;
+    readonly lane: Lane;
+    readonly payload: Bytes;
+    readonly at: number;
+  }
   | { readonly kind: "datagram"; readonly from: string; readonly payload: Bytes }
   | { readonly kind: "writable"; readonly from: string; readonly lane: Lane };
 
@@ -56,7 +62,8 @@ export class SimNode {
         if (this.onFrame !== undefined) this.onFrame(session, lane, payload);
         else this.heard.push({ kind: "frame", from: session.nodeId, lane, payload, at: sim.clock.now() });
       },
-      datagram: (session, payload) => void this.heard.push({ kind: "datagram", from: session.nodeId, payload }),
+      datagram: (session, payload) =>
+        void this.heard.push({ kind: "datagram", from: session.nodeId, payload }),
       writable: (session, lane) => {
         this.heard.push({ kind: "writable", from: session.nodeId, lane });
         this.onWritable?.(session, lane);
@@ -65,7 +72,8 @@ export class SimNode {
   }
 
   count(kind: Heard["kind"], from?: string): number {
-    return this.heard.filter((event) => event.kind === kind && (from === undefined || event.from === from)).length;
+    return this.heard.filter((event) => event.kind === kind && (from === undefined || event.from === from))
+      .length;
   }
 
   frames(): Bytes[] {
