@@ -70,7 +70,11 @@ function rawSocket(ws: Bun.ServerWebSocket<Attached>): RawSocket {
     get bufferedBytes() {
       return ws.getBufferedAmount();
     },
-    send: (data) => void ws.send(data),
+    send(data) {
+      if (ws.readyState !== WebSocket.OPEN) return false;
+      ws.send(data);
+      return true;
+    },
     close: (code, reason) => ws.close(code, reason),
     terminate: () => ws.terminate(),
     ping: () => void ws.ping(),

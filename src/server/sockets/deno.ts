@@ -3,17 +3,17 @@
  * drain event, abnormal ends carry code 0, a lost client's close is reported twice, 64 MiB a message whatever is
  * asked, an exception in a handler ends the process.
  */
-import { type Clock, sleep } from "../../lib/clock.ts";
+import { sleep } from "../../lib/clock.ts";
+import type { SocketEvents } from "../../lib/socket.ts";
+import { wrapWebSocket } from "../../lib/standard_socket.ts";
 import { localUrl, remoteAddress } from "../address.ts";
 import type { Listener, ListenSettings } from "../contract.ts";
 import { errorResponse, exchange, notAHandshake, type WantedUpgrade } from "../exchange.ts";
 import { LISTENER_CLOSE_MS, OpenSockets } from "./open_sockets.ts";
-import type { RawSocket, ServerSocket } from "./server_socket.ts";
+import type { ServerSocket } from "./server_socket.ts";
 
 /** The reason Deno gives in the close event when a client did not answer its ping. */
 const NO_PONG = "No response from ping frame.";
-/** The longest pause between two looks at `bufferedAmount`. */
-const DRAIN_POLL_MS_MAX = 8;
 
 export function listenOnDeno(settings: ListenSettings): Listener {
   const sockets = new OpenSockets(settings);
@@ -68,47 +68,21 @@ function upgrade(
   }
   // Given as an option, the protocol would be looked for in the header by exact ", " and fail on "a,b".
   if (wanted.protocol !== undefined) response.headers.set("sec-websocket-protocol", wanted.protocol);
-  attach(socket, wanted, sockets, settings.clock);
+  attach(socket, wanted, sockets, settings);
   return response;
 }
 
-function attach(webSocket: WebSocket, wanted: WantedUpgrade, sockets: OpenSockets, clock: Clock): void {
-  webSocket.binaryType = "arraybuffer";
-  let socket: ServerSocket | undefined;
-  let polling = false;
-  const poll = (delayMs: number, lastBytes: number): void => {
-    clock.timer(delayMs, () => {
-      const bytes = webSocket.bufferedAmount;
-      polling = bytes > 0 && webSocket.readyState <= WebSocket.CLOSING;
-      if (polling) poll(Math.min(Math.max(1, delayMs * 2), DRAIN_POLL_MS_MAX), bytes);
-      if (bytes < lastBytes) socket?.drained();
-    });
-  };
-  const raw: RawSocket = {
-    get bufferedBytes() {
-      return webSocket.bufferedAmount;
-    },
-    send(data) {
-      webSocket.send(data);
-      if (polling) return;
-      polling = true;
-      poll(0, webSocket.bufferedAmount);
-    },
-    close: (code, reason) => webSocket.close(code, reason),
-    terminate: () => cut(webSocket),
-  };
+function attach(webSocket: WebSocket, wanted: WantedUpgrade, sockets: OpenSockets, settings: ListenSettings): void {
+  const cuttable = Object.assign(webSocket, { terminate: () => cut(webSocket) });
   webSocket.onopen = () => {
-    socket = sockets.adopt(raw, wanted);
+    const events: SocketEvents = {
+      message: (data) => socket.received(data),
+      drain: () => socket.drained(),
+      close: (code, reason) => reason === NO_PONG ? socket.ended(0, "") : socket.ended(code, reason),
+    };
+    const socket: ServerSocket = sockets.adopt(wrapWebSocket(cuttable, events, settings.clock), wanted);
     socket.start();
   };
-  webSocket.onmessage = ({ data }: MessageEvent<string | ArrayBuffer>) => {
-    socket?.received(typeof data === "string" ? data : new Uint8Array(data));
-  };
-  webSocket.onclose = ({ code, reason }) => {
-    if (reason === NO_PONG) socket?.ended(0, "");
-    else socket?.ended(code, reason);
-  };
-  // A close event follows every error.
   webSocket.onerror = (event) => event.preventDefault();
 }
 

@@ -129,7 +129,11 @@ function attach(webSocket: WsSocket, wanted: WantedUpgrade, sockets: OpenSockets
     get bufferedBytes() {
       return webSocket.bufferedAmount;
     },
-    send: (data) => webSocket.send(data, written),
+    send(data) {
+      if (webSocket.readyState !== webSocket.OPEN) return false;
+      webSocket.send(data, written);
+      return true;
+    },
     close: (code, reason) => webSocket.close(code, reason),
     terminate: () => webSocket.terminate(),
     ping: () => webSocket.ping(),

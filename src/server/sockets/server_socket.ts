@@ -15,7 +15,8 @@ const ABNORMAL = 1006;
 /** What an adapter must be able to do with its runtime's socket; it is called only while the socket is open. */
 export interface RawSocket {
   readonly bufferedBytes: number;
-  send(data: string | Uint8Array<ArrayBuffer>): void;
+  /** False when the socket turns out to be no longer open. */
+  send(data: string | Uint8Array<ArrayBuffer>): boolean;
   /** `code` and `reason` are such as every runtime takes. */
   close(code: number, reason: string): void;
   terminate(): void;
@@ -76,8 +77,7 @@ export class ServerSocket implements Socket {
   send(data: string | Uint8Array<ArrayBuffer>): boolean {
     if (this.#state !== "open") return false;
     try {
-      this.#raw.send(data);
-      return true;
+      return this.#raw.send(data);
     } catch (thrown) {
       this.#surroundings.logger.warn("a socket refused to send", { reason: reasonOf(thrown) });
       this.terminate();
