@@ -1,9 +1,8 @@
 import { type Bytes, hex } from "../lib/bytes.ts";
-import type { Clock, Timer } from "../lib/clock.ts";
-import { jittered, type Random } from "../lib/random.ts";
+import type { Timer } from "../lib/clock.ts";
+import { jittered } from "../lib/random.ts";
 import type { Path } from "../transport.ts";
 import {
-  type ClusterKeys,
   type Ephemeral,
   generateEphemeral,
   NONCE_BYTES,
@@ -22,54 +21,7 @@ import {
   sealHandshake,
   type Signed,
 } from "./handshake_wire.ts";
-import type { PacketSpaceOptions } from "./packet_space.ts";
-import { plainProtection, SealedProtection } from "./protection.ts";
-
-/** What both sides settled on. */
-export interface Agreement {
-  readonly incarnation: string;
-  readonly sessionId: string;
-  readonly resumed: boolean;
-  /** What the peer has of each lane of the resumed session; zeros for a new one. */
-  readonly peerReceived: LanePositions;
-  readonly peerWindowBytes: number;
-  readonly ownWindowBytes: number;
-  readonly space: PacketSpaceOptions;
-}
-
-/** What the handshake must know of the link and tells it. */
-export interface HandshakerHost {
-  readonly nodeId: string;
-  readonly incarnation: string;
-  readonly peerId: string;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly keys: ClusterKeys;
-  /** Total time for one attempt, ms. */
-  readonly handshakeTimeoutMs: number;
-  send(packet: Bytes, path: Path | undefined): void;
-  /** A tag that no packet space of this node uses. */
-  newTag(): number;
-  windowBytes(): number;
-  /** Whether this side is content without sealing on `path`. */
-  plainOn(path: Path | undefined): boolean;
-  /** The live session, to go on with. */
-  liveSession():
-    | { readonly id: string; readonly incarnation: string; readonly received: LanePositions }
-    | undefined;
-  /** Whether the incarnation of the live session answers within a probe. */
-  probe(): Promise<boolean>;
-  /** As initiator: the responder's first packet in this space will seal the agreement (`settled`). */
-  expect(agreement: Agreement): void;
-  /** The space expected last is not to be anymore. */
-  abandon(tagIn: number): void;
-  /** As responder: both sides are proven. */
-  commit(agreement: Agreement): void;
-  /** The peer's attempt is about to be refused. */
-  refusing(reason: "session-unknown" | "id-in-use"): void;
-  /** The attempt of this side came to nothing. */
-  failed(reason: "timeout" | "session-unknown" | "id-in-use"): void;
-}
+import { agree, type Agreement, type HandshakerHost } from "./agreement.ts";
 
 interface Outgoing {
   path: Path | undefined;
@@ -394,29 +346,4 @@ export class Handshaker {
   #seal(message: HandshakeMessage, core: Bytes, proof: Bytes): Promise<Bytes> {
     return sealHandshake(this.#host.keys, message.kind, core, proof, this.#host.random.bytes(12));
   }
-}
-
-function agree(
-  reply: Reply,
-  own: Introduction,
-  peer: Introduction,
-  peerReceived: LanePositions,
-  path: Path | undefined,
-  sendSecret: Bytes,
-  receiveSecret: Bytes,
-): Agreement {
-  return {
-    incarnation: peer.incarnation,
-    sessionId: reply.sessionId,
-    resumed: reply.resumed,
-    peerReceived,
-    peerWindowBytes: peer.windowBytes,
-    ownWindowBytes: own.windowBytes,
-    space: {
-      tagIn: own.tag,
-      tagOut: peer.tag,
-      path,
-      protection: own.plain && peer.plain ? plainProtection : new SealedProtection(sendSecret, receiveSecret),
-    },
-  };
 }

@@ -19,37 +19,12 @@ import {
 import { openHandshake } from "./handshake_wire.ts";
 import { PACKET, PROTOCOL_VERSION } from "./packet.ts";
 import { type PacketSpace, tagOf } from "./packet_space.ts";
-import { type LinkEnvironment, PeerLink } from "./peer_link.ts";
+import type { LinkEnvironment } from "./environment.ts";
+import { LINK_DEFAULTS, type LinkOptions } from "./options.ts";
+import { PeerLink } from "./peer_link.ts";
+import { emptyStats } from "./stats.ts";
 import { RateLimit } from "./rate_limit.ts";
 import { LINK_PORT, type LinkSession, type SessionLimits } from "./session.ts";
-
-export interface LinkOptions {
-  /** Two clusters of different names never meet. */
-  readonly clusterName: string;
-  /** What every node of the cluster knows; undefined for none. */
-  readonly secret: string | undefined;
-  /** `auto`: seal except on ways that are private by themselves; `always`; `never`. Default `auto`. */
-  readonly seal: "auto" | "always" | "never";
-  /** Pings fill silence of this length. Default 1,000. */
-  readonly pingIntervalMs: number;
-  /** Silence after which a peer is down and its session over. Default 5,000. */
-  readonly peerTimeoutMs: number;
-  /** What a bulk lane may have outstanding towards this node. Default 2 MiB. */
-  readonly laneWindowBytes: number;
-  /** What may wait on a bulk lane before `full`. Default 4 MiB. */
-  readonly laneQueueBytes: number;
-  /** The longest frame. Default 32 MiB. */
-  readonly frameBytesMax: number;
-}
-
-export const LINK_DEFAULTS: Omit<LinkOptions, "clusterName" | "secret"> = {
-  seal: "auto",
-  pingIntervalMs: 1_000,
-  peerTimeoutMs: 5_000,
-  laneWindowBytes: 2 * 1_048_576,
-  laneQueueBytes: 4 * 1_048_576,
-  frameBytesMax: 32 * 1_048_576,
-};
 
 /** Over a transport that loses (a broker), all peers together may have this much outstanding towards this node. */
 const SHARED_WINDOW_BYTES = 8 * 1_048_576;
@@ -422,18 +397,3 @@ export class ClusterLinks implements Links {
 
 const REFUSALS: readonly RefusalReason[] = ["wrong-secret", "wrong-cluster", "wrong-version", "id-in-use"];
 const BULK_LANES = [MESSAGES, STREAMS].length;
-
-function emptyStats(): LinkStats {
-  return {
-    packetsSent: 0,
-    packetsReceived: 0,
-    bytesSent: 0,
-    bytesReceived: 0,
-    retransmits: 0,
-    dropped: { malformed: 0, unsealed: 0, replayed: 0, "unknown-session": 0, flood: 0 },
-    refused: { "wrong-secret": 0, "wrong-cluster": 0, "wrong-version": 0, "id-in-use": 0 },
-    sessionsStarted: 0,
-    sessionsResumed: 0,
-    sessionsEnded: 0,
-  };
-}

@@ -1,17 +1,17 @@
 import type { Bytes } from "../lib/bytes.ts";
-import type { Clock, Timer } from "../lib/clock.ts";
+import type { Timer } from "../lib/clock.ts";
 import { FlotillaError } from "../lib/errors.ts";
-import type { Logger } from "../lib/logger.ts";
-import { jittered, type Random } from "../lib/random.ts";
+import { jittered } from "../lib/random.ts";
 import type { Path } from "../transport.ts";
-import type { ClusterKeys } from "./cluster_keys.ts";
-import type { DownReason, DropReason, Lane, LinkStats, PeerInfo, PeerStatus } from "./contract.ts";
-import { type Agreement, Handshaker } from "./handshaker.ts";
+import type { DownReason, Lane, PeerInfo, PeerStatus } from "./contract.ts";
+import type { Agreement } from "./agreement.ts";
+import type { LinkEnvironment } from "./environment.ts";
+import { Handshaker } from "./handshaker.ts";
 import type { Signed } from "./handshake_wire.ts";
 import { PacketSpace, type PacketSpaceHost } from "./packet_space.ts";
 import { FadingCount, FLAP_HALF_LIFE_MS, LossMeter, scoreLink } from "./quality.ts";
 import { RttEstimator } from "./rtt.ts";
-import { LinkSession, type SessionLimits } from "./session.ts";
+import { LinkSession } from "./session.ts";
 
 /** Ping intervals of silence after which a peer is suspect. */
 const SUSPECT_INTERVALS = 2.5;
@@ -19,36 +19,6 @@ const SUSPECT_INTERVALS = 2.5;
 const YIELD_MS = 100;
 const RETRY_FIRST_MS = 200;
 const RETRY_MAX_MS = 5_000;
-
-/** What all links of a node share. */
-export interface LinkEnvironment {
-  readonly nodeId: string;
-  readonly incarnation: string;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
-  readonly keys: ClusterKeys;
-  readonly options: { readonly pingIntervalMs: number; readonly peerTimeoutMs: number };
-  readonly sessionLimits: SessionLimits;
-  readonly lossless: boolean;
-  readonly stopped: boolean;
-  readonly stats: LinkStats;
-  send(nodeId: string, packet: Bytes, path: Path | undefined): void;
-  confirm(nodeId: string, path: Path): void;
-  plainOn(path: Path | undefined): boolean;
-  receiveWindowBytes(): number;
-  newTag(): number;
-  addSpace(space: PacketSpace, nodeId: string): void;
-  dropSpace(tag: number): void;
-  dropped(reason: DropReason): void;
-  fatal(error: FlotillaError): void;
-  up(session: LinkSession): void;
-  down(session: LinkSession, reason: DownReason): void;
-  suspect(session: LinkSession, suspected: boolean): void;
-  frame(session: LinkSession, lane: Lane, port: number, frame: Bytes): void;
-  datagram(session: LinkSession, port: number, payload: Bytes): void;
-  writable(session: LinkSession, lane: Lane): void;
-}
 
 /** This node's end of the link to one peer: shakes hands when there is a way, judges whether the peer lives. */
 export class PeerLink {

@@ -5,21 +5,8 @@ import { CongestionWindow } from "./congestion.ts";
 import { CONTROL, type Lane, LANES, MESSAGES, type SendResult, type Session, STREAMS } from "./contract.ts";
 import { LaneReceiver } from "./lane_receiver.ts";
 import { LaneSender, type OutboundFragment } from "./lane_sender.ts";
-import {
-  ackBytes,
-  DATA_HEADER_BYTES,
-  type Datagram,
-  datagramBytes,
-  decodeItems,
-  FRAGMENT_BYTES_MAX,
-  FRAGMENT_HEADER_BYTES_MAX,
-  fragmentBytes,
-  isEliciting,
-  type ItemHandler,
-  type PacketPlan,
-  planBytes,
-  SEAL_BYTES,
-} from "./packet.ts";
+import { Packer } from "./packer.ts";
+import { decodeItems, isEliciting, type ItemHandler, type PacketPlan, planBytes } from "./packet.ts";
 import type { PacketSpace } from "./packet_space.ts";
 import { Recovery, type SentPacket } from "./recovery.ts";
 import type { RttEstimator } from "./rtt.ts";
@@ -27,8 +14,6 @@ import type { RttEstimator } from "./rtt.ts";
 /** Frames of the link itself travel on the control lane under this port. */
 export const LINK_PORT = 0;
 
-/** Packets are filled up to this, so that control waits behind little: one full fragment and some company. Bytes. */
-const PACKET_FILL_BYTES = FRAGMENT_BYTES_MAX + 2_048;
 /** What the control lane may have outstanding. Its content is bounded by what it answers. Bytes. */
 export const CONTROL_WINDOW_BYTES = 1_048_576;
 /** An END without an answer is repeated over transports that lose. */
@@ -72,7 +57,7 @@ export class LinkSession implements Session {
   readonly #host: SessionHost;
   readonly #senders: readonly LaneSender[];
   readonly #receivers: readonly LaneReceiver[];
-  readonly #datagrams: Datagram[] = [];
+  readonly #packer: Packer;
   /** Bulk lanes that answered `full`. */
   readonly #starved = new Set<Lane>();
   #space: PacketSpace | undefined;
@@ -80,10 +65,7 @@ export class LinkSession implements Session {
   #timer: Timer | undefined;
   #timerAt = 0;
   #flushScheduled = false;
-  #ackPending = false;
-  #pingPending = false;
   #pingListeners: ((rttMs: number) => void)[] = [];
-  #streamsFirst = false;
   readonly #items: ItemHandler;
   #heardEliciting = false;
 
@@ -100,13 +82,12 @@ export class LinkSession implements Session {
     this.incarnation = incarnation;
     this.#limits = limits;
     this.#host = host;
-    const fragmentMax = Math.min(
-      FRAGMENT_BYTES_MAX,
-      limits.packetBytesMax - DATA_HEADER_BYTES - SEAL_BYTES - FRAGMENT_HEADER_BYTES_MAX,
-    );
-    this.#senders = LANES.map((lane) =>
-      new LaneSender(lane, lane === CONTROL ? CONTROL_WINDOW_BYTES : windows.send, fragmentMax)
-    );
+    let senders: readonly LaneSender[] = [];
+    this.#packer = new Packer(limits.packetBytesMax, (fragmentBytesMax) => {
+      const windowOf = (lane: Lane): number => lane === CONTROL ? CONTROL_WINDOW_BYTES : windows.send;
+      return senders = LANES.map((lane) => new LaneSender(lane, windowOf(lane), fragmentBytesMax));
+    });
+    this.#senders = senders;
     this.#receivers = LANES.map((lane) =>
       new LaneReceiver(
         lane === CONTROL ? CONTROL_WINDOW_BYTES : windows.receive,
@@ -176,16 +157,14 @@ export class LinkSession implements Session {
   }
 
   datagram(port: number, payload: Bytes): boolean {
-    const fits = datagramBytes(payload.byteLength) <= this.#budget() - ackBytes(this.#space?.received.ranges);
-    if (!this.#live || this.#space === undefined || !fits) return false;
-    this.#datagrams.push({ port, payload });
+    if (this.#space === undefined || !this.#packer.addDatagram(port, payload, this.#space)) return false;
     this.#scheduleFlush();
     return true;
   }
 
   /** Sends something that the peer must acknowledge; `acknowledged` hears the round trip, or nothing if it was lost. */
   ping(acknowledged?: (rttMs: number) => void): void {
-    this.#pingPending = true;
+    this.#packer.pingOwed = true;
     if (acknowledged !== undefined) this.#pingListeners.push(acknowledged);
     this.#scheduleFlush();
   }
@@ -201,9 +180,7 @@ export class LinkSession implements Session {
     this.#host.retransmitting(again);
     this.detach();
     this.#space = space;
-    const congestion = this.#limits.lossless
-      ? undefined
-      : new CongestionWindow(Math.min(PACKET_FILL_BYTES, this.#limits.packetBytesMax));
+    const congestion = this.#limits.lossless ? undefined : new CongestionWindow(this.#packer.packetBytes);
     this.#recovery = new Recovery(this.#host.rtt, congestion, {
       acknowledged: (packet) => this.#acknowledged(packet),
       lost: (packet) => this.#lost(packet),
@@ -220,8 +197,7 @@ export class LinkSession implements Session {
     this.#recovery = undefined;
     this.#timer?.cancel();
     this.#timer = undefined;
-    this.#ackPending = false;
-    this.#datagrams.length = 0;
+    this.#packer.reset();
   }
 
   /** Handles the items of one genuine packet. */
@@ -236,7 +212,7 @@ export class LinkSession implements Session {
       this.#host.fault(this, `packet ${number}: ${reasonOf(thrown)}`);
       return;
     }
-    if (this.#heardEliciting) this.#ackPending = true;
+    if (this.#heardEliciting) this.#packer.ackOwed = true;
     this.#scheduleFlush();
   }
 
@@ -288,11 +264,6 @@ export class LinkSession implements Session {
     for (const lane of [MESSAGES, STREAMS]) this.#sender(lane).windowBytes = bytes;
   }
 
-  /** What fits between a packet's header and its seal. */
-  #budget(): number {
-    return Math.min(PACKET_FILL_BYTES, this.#limits.packetBytesMax - DATA_HEADER_BYTES - SEAL_BYTES);
-  }
-
   #scheduleFlush(): void {
     if (this.#flushScheduled || this.#space === undefined) return;
     this.#flushScheduled = true;
@@ -307,51 +278,10 @@ export class LinkSession implements Session {
     const space = this.#space;
     const recovery = this.#recovery;
     if (space === undefined || recovery === undefined) return;
-    for (let plan = this.#plan(space, recovery); plan !== undefined; plan = this.#plan(space, recovery)) {
-      this.#transmit(space, recovery, plan);
-    }
+    const next = (): PacketPlan | undefined => this.#packer.next(space, recovery.hasRoom());
+    for (let plan = next(); plan !== undefined; plan = next()) this.#transmit(space, recovery, plan);
     this.#armTimer(recovery);
     this.#announceRoom();
-  }
-
-  #plan(space: PacketSpace, recovery: Recovery): PacketPlan | undefined {
-    let budget = this.#budget();
-    const ack = this.#ackPending && space.received.ranges.length > 0
-      ? space.received.ranges.slice()
-      : undefined;
-    this.#ackPending = false;
-    budget -= ackBytes(ack);
-    const ping = this.#pingPending;
-    this.#pingPending = false;
-    if (ping) budget -= 1;
-    const datagrams: Datagram[] = [];
-    for (let datagram = this.#datagrams[0]; datagram !== undefined; datagram = this.#datagrams[0]) {
-      const bytes = datagramBytes(datagram.payload.byteLength);
-      if (bytes > budget) break;
-      budget -= bytes;
-      datagrams.push(datagram);
-      this.#datagrams.shift();
-    }
-    const fragments: OutboundFragment[] = [];
-    const number = space.nextNumber;
-    const fill = (lane: Lane): void => {
-      const sender = this.#sender(lane);
-      for (let next = sender.peek(); next !== undefined; next = sender.peek()) {
-        const bytes = fragmentBytes(next);
-        if (bytes > budget) break;
-        budget -= bytes;
-        sender.take(next, number);
-        fragments.push(next);
-      }
-    };
-    fill(CONTROL);
-    if (recovery.hasRoom()) {
-      this.#streamsFirst = !this.#streamsFirst;
-      fill(this.#streamsFirst ? STREAMS : MESSAGES);
-      fill(this.#streamsFirst ? MESSAGES : STREAMS);
-    }
-    if (ack === undefined && !ping && datagrams.length === 0 && fragments.length === 0) return undefined;
-    return { ack, ping, end: undefined, datagrams, fragments };
   }
 
   #transmit(space: PacketSpace, recovery: Recovery, plan: PacketPlan): void {
@@ -392,7 +322,7 @@ export class LinkSession implements Session {
     let again = 0;
     for (const lane of LANES) again += this.#sender(lane).probe(1);
     this.#host.retransmitting(again);
-    this.#pingPending = true;
+    this.#packer.pingOwed = true;
   }
 
   #armTimer(recovery: Recovery): void {

@@ -1,0 +1,27 @@
+export interface LinkOptions {
+  /** Two clusters of different names never meet. */
+  readonly clusterName: string;
+  /** What every node of the cluster knows; undefined for none. */
+  readonly secret: string | undefined;
+  /** `auto`: seal except on ways that are private by themselves; `always`; `never`. Default `auto`. */
+  readonly seal: "auto" | "always" | "never";
+  /** Pings fill silence of this length. Default 1,000. */
+  readonly pingIntervalMs: number;
+  /** Silence after which a peer is down and its session over. Default 5,000. */
+  readonly peerTimeoutMs: number;
+  /** What a bulk lane may have outstanding towards this node. Default 2 MiB. */
+  readonly laneWindowBytes: number;
+  /** What may wait on a bulk lane before `full`. Default 4 MiB. */
+  readonly laneQueueBytes: number;
+  /** The longest frame. Default 32 MiB. */
+  readonly frameBytesMax: number;
+}
+
+export const LINK_DEFAULTS: Omit<LinkOptions, "clusterName" | "secret"> = {
+  seal: "auto",
+  pingIntervalMs: 1_000,
+  peerTimeoutMs: 5_000,
+  laneWindowBytes: 2 * 1_048_576,
+  laneQueueBytes: 4 * 1_048_576,
+  frameBytesMax: 32 * 1_048_576,
+};
