@@ -1,6 +1,6 @@
 /** A binary min-heap: `push` and `pop` in O(log n). Items that compare equal come out in any order. */
 export class Heap<Item> {
-  readonly #items: Item[] = [];
+  #items: Item[] = [];
   readonly #before: (a: Item, b: Item) => boolean;
 
   /** `before(a, b)`: whether `a` must come out before `b`. */
@@ -42,11 +42,17 @@ export class Heap<Item> {
     this.#items.length = 0;
   }
 
-  /** Places `item`, which replaces the root, where it belongs. */
-  #sink(item: Item): void {
+  /** Drops every item that is not `wanted`, in O(n). */
+  keep(wanted: (item: Item) => boolean): void {
+    this.#items = this.#items.filter(wanted);
+    for (let at = (this.#items.length >> 1) - 1; at >= 0; at--) this.#sink(this.#items[at] as Item, at);
+  }
+
+  /** Places `item`, which replaces the one at `start`, at or below it. */
+  #sink(item: Item, start = 0): void {
     const items = this.#items;
     const size = items.length;
-    let at = 0;
+    let at = start;
     for (;;) {
       let child = 2 * at + 1;
       if (child >= size) break;

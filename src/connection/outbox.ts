@@ -1,0 +1,213 @@
+import type { Bytes } from "../lib/bytes.ts";
+import type { Clock } from "../lib/clock.ts";
+import { CLOSE } from "../lib/close_codes.ts";
+import { Deque } from "../lib/deque.ts";
+import type { ConnectionSink } from "./sink.ts";
+
+/** What one `send` came to. A subset of the router's outcomes, by the same names. */
+export type SendOutcome =
+  /** The bytes are in the kernel. */
+  | "delivered"
+  /** The socket closed, or was closing, before they were. */
+  | "closed"
+  /** Not taken: the queue is full. */
+  | "backpressure"
+  /** Its time ran out while it was queued; it was never handed to the socket. */
+  | "timeout";
+
+/**
+ * What happens when a client reads more slowly than messages come and its queue is full:
+ * - `close`: the socket is closed with 4008, and what is queued ends `closed`.
+ * - `drop`: the newest message is refused (`backpressure`); nothing that was accepted is lost.
+ * - `wait`: refused likewise, and `whenWritable` tells when to try again.
+ */
+export type SlowConsumerPolicy = "close" | "drop" | "wait";
+
+export interface OutboxOptions {
+  /** Bytes queued for one socket, its own buffer included. One message of any size fits an empty queue. Default 1 MiB. */
+  readonly outboxBytesMax: number;
+  /** Bytes kept in the socket's own buffer; the rest waits here, where it can still be given up. Default 256 KiB. */
+  readonly sinkBytesMax: number;
+  /** Default `close`. */
+  readonly slowConsumer: SlowConsumerPolicy;
+}
+
+export const OUTBOX_DEFAULTS: OutboxOptions = {
+  outboxBytesMax: 1_048_576,
+  sinkBytesMax: 262_144,
+  slowConsumer: "close",
+};
+
+/** Charged for each queued message besides its bytes, so that empty messages are bounded too. */
+const MESSAGE_OVERHEAD_BYTES = 64;
+
+/** Sums over all outboxes that share the object. */
+export interface OutboxCounters {
+  /** Messages and bytes handed to sockets; monotonic. */
+  messagesOut: number;
+  bytesOut: number;
+  /** Bytes accepted and not yet in the kernel. */
+  queuedBytes: number;
+}
+
+interface Entry {
+  readonly data: string | Bytes;
+  readonly bytes: number;
+  readonly done: (outcome: SendOutcome) => void;
+  readonly expiresAt: number;
+  /** The count of handed bytes at which this message is out. */
+  end: number;
+}
+
+/**
+ * The one way to a local socket: a queue in order, bounded in bytes, that knows what became of each message.
+ * A message is `delivered` when the socket's buffer shows that its last byte has left: with every byte ever
+ * handed over counted, those are the ones beyond `bufferedBytes`. A socket that counts framing too only makes
+ * that later, never earlier.
+ */
+export class Outbox {
+  readonly options: OutboxOptions;
+  readonly sink: ConnectionSink;
+  readonly #clock: Pick<Clock, "now">;
+  readonly #counters: OutboxCounters;
+  /** In the socket's buffer, oldest first. */
+  readonly #handed = new Deque<Entry>();
+  /** Not yet in the socket's buffer, oldest first. */
+  readonly #queue = new Deque<Entry>();
+  #handedBytes = 0;
+  #queuedBytes = 0;
+  #writable: (() => void)[] = [];
+  #state: "open" | "closing" | "closed" = "open";
+
+  constructor(sink: ConnectionSink, clock: Pick<Clock, "now">, options: OutboxOptions, counters: OutboxCounters) {
+    this.sink = sink;
+    this.options = options;
+    this.#clock = clock;
+    this.#counters = counters;
+    sink.onDrain = () => this.#drained();
+  }
+
+  /** Bytes accepted and not yet in the kernel. */
+  get queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
+  /** False from `close()` or `closed()` on. */
+  get open(): boolean {
+    return this.#state === "open";
+  }
+
+  /**
+   * Sends `data` of `bytes` bytes (of UTF-8, for a string) and calls `done` exactly once: before this returns
+   * when the kernel took everything at once, or when the message is refused. The bytes must not be changed
+   * before that. A message still queued here at `expiresAt` (in `Clock.now()`) is given up as `timeout`.
+   */
+  send(
+    data: string | Bytes,
+    bytes: number,
+    done: (outcome: SendOutcome) => void,
+    expiresAt: number = Infinity,
+  ): void {
+    if (this.#state !== "open") return done("closed");
+    if (this.#full(bytes)) return this.#refuse(done);
+    const entry: Entry = { data, bytes, done, expiresAt, end: 0 };
+    this.#queuedBytes += bytes;
+    this.#counters.queuedBytes += bytes;
+    if (this.#queue.size === 0 && this.sink.bufferedBytes < this.options.sinkBytesMax) this.#hand(entry);
+    else this.#queue.pushBack(entry);
+  }
+
+  /** Calls `listener` once: when the queue is half empty, or gone with its socket. */
+  whenWritable(listener: () => void): void {
+    if (this.#state === "closed") return listener();
+    this.#writable.push(listener);
+  }
+
+  /** Hands over what is queued, then starts the closing handshake; new messages end `closed`. Idempotent. */
+  close(code: number, reason: string): void {
+    if (this.#state !== "open") return;
+    this.#state = "closing";
+    this.#pump(Infinity);
+    this.sink.close(code, reason);
+  }
+
+  /** The socket is gone: what was not seen to leave ends `closed`. Idempotent. */
+  closed(): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.sink.onDrain = undefined;
+    this.#lose(this.#handed);
+    this.#lose(this.#queue);
+    this.#tellWritable();
+  }
+
+  #full(bytes: number): boolean {
+    if (this.#queuedBytes === 0 && this.#handed.size === 0) return false;
+    const messages = this.#handed.size + this.#queue.size + 1;
+    return this.#queuedBytes + bytes + messages * MESSAGE_OVERHEAD_BYTES > this.options.outboxBytesMax;
+  }
+
+  #refuse(done: (outcome: SendOutcome) => void): void {
+    if (this.options.slowConsumer !== "close") return done("backpressure");
+    // What the socket has already may still leave before the close frame: its drain or its end decides.
+    this.#state = "closing";
+    this.sink.close(CLOSE.slowConsumer, "the client reads too slowly");
+    this.#lose(this.#queue);
+    done("closed");
+  }
+
+  #hand(entry: Entry): void {
+    if (!this.sink.send(entry.data)) {
+      this.#handed.pushBack(entry);
+      return this.closed();
+    }
+    this.#counters.messagesOut++;
+    this.#counters.bytesOut += entry.bytes;
+    this.#handedBytes += entry.bytes;
+    entry.end = this.#handedBytes;
+    if (this.#handed.size === 0 && this.sink.bufferedBytes === 0) return this.#settle(entry, "delivered");
+    this.#handed.pushBack(entry);
+    this.#collect();
+  }
+
+  /** Settles what has left the socket's buffer. */
+  #collect(): void {
+    const left = this.#handedBytes - this.sink.bufferedBytes;
+    for (let first = this.#handed.front(); first !== undefined && first.end <= left; first = this.#handed.front()) {
+      this.#handed.popFront();
+      this.#settle(first, "delivered");
+    }
+  }
+
+  #drained(): void {
+    this.#collect();
+    this.#pump(this.options.sinkBytesMax);
+    if (this.#queuedBytes * 2 <= this.options.outboxBytesMax) this.#tellWritable();
+  }
+
+  /** Feeds the socket from the queue up to `sinkBytesMax` in its buffer. */
+  #pump(sinkBytesMax: number): void {
+    while (this.#queue.size > 0 && this.sink.bufferedBytes < sinkBytesMax) {
+      const entry = this.#queue.popFront() as Entry;
+      if (entry.expiresAt <= this.#clock.now()) this.#settle(entry, "timeout");
+      else this.#hand(entry);
+    }
+  }
+
+  #lose(entries: Deque<Entry>): void {
+    for (let entry = entries.popFront(); entry !== undefined; entry = entries.popFront()) this.#settle(entry, "closed");
+  }
+
+  #settle(entry: Entry, outcome: SendOutcome): void {
+    this.#queuedBytes -= entry.bytes;
+    this.#counters.queuedBytes -= entry.bytes;
+    entry.done(outcome);
+  }
+
+  #tellWritable(): void {
+    const listeners = this.#writable;
+    if (listeners.length === 0) return;
+    this.#writable = [];
+    for (const listener of listeners) listener();
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * The router: brings messages to connections, wherever they are, and says honestly what became of each.
+ *
+ *   routeMessage → place → peer.hand → session.send ···→ frame → owner.accept → outbox.send
+ *        settle ← answered ← peer.answers ←··· session.send ← answers.push ← done
+ *
+ * One `Delivery` per call, one `Call` per connection of it, one `Flow` per connection while something is on its
+ * way there. May import: lib, link, directory, connection.
+ */
+import type { Unsubscribe } from "../lib/events.ts";
+
+/** The router's port on the links. */
+export const ROUTER_PORT = 2;
+
+/** Where a connection is. */
+export interface Route {
+  readonly nodeId: string;
+  /** Names the connection at its owner, in this run of it. Below 2^47. */
+  readonly handle: number;
+  /** It is this node's own. */
+  readonly local: boolean;
+}
+
+/** What the router needs of the directory. */
+export interface RouteDirectory {
+  /** What this node knows. */
+  lookup(connectionId: string): Route | undefined;
+  /** Asks the peers if this node does not know; `lookup` knows what is found. Undefined when nobody has it. */
+  resolve(connectionId: string): Promise<Route | undefined>;
+  /** The connection that this node's own handle stands for, while it is registered. */
+  localByHandle(handle: number): string | undefined;
+  /** Tells when the answer of `lookup` for a connection may have changed. */
+  onRouteChange(listener: (connectionId: string) => void): Unsubscribe;
+}
+
+export interface RouterOptions {
+  /** Milliseconds from a call to its last possible answer, where the call does not say. */
+  readonly deliveryTimeoutMs: number;
+  /** UTF-8 bytes of one message; longer ones end `too-large`, at the caller or at an owner that allows less. */
+  readonly messageBytesMax: number;
+  /** Bytes that wait at the caller for one node (a full lane, a slow client there); beyond: `backpressure`. */
+  readonly waitingBytesMax: number;
+  /** Milliseconds for which the owner remembers a `messageId`. */
+  readonly rememberMs: number;
+  /** How many it remembers at most; the oldest go first. */
+  readonly rememberedMessagesMax: number;
+}
+
+export const ROUTER_DEFAULTS: RouterOptions = {
+  deliveryTimeoutMs: 5_000,
+  messageBytesMax: 16_777_216,
+  waitingBytesMax: 8_388_608,
+  rememberMs: 60_000,
+  rememberedMessagesMax: 100_000,
+};
+
+/** UTF-8 bytes of a `messageId`. */
+export const MESSAGE_ID_BYTES_MAX = 64;
+/** The longest `timeoutMs`: what a 32-bit field and every runtime's timers take. */
+export const TIMEOUT_MS_MAX = 2_147_483_647;
+/** Close requests to one node under way at once; more are refused with `backpressure`. */
+export const CLOSE_REQUESTS_MAX = 10_000;
