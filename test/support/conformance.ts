@@ -127,8 +127,11 @@ async function bring(world: World, from: Station, to: Station, packet: Bytes): P
   again?.cancel();
 }
 
-async function stopAll(all: readonly Station[]): Promise<void> {
-  await Promise.all(all.map(({ transport }) => transport.stop()));
+/** Lets the world's time pass until all have stopped. */
+async function stopAll(world: World, all: readonly Station[]): Promise<void> {
+  let stopped = 0;
+  for (const { transport } of all) void transport.stop().then(() => stopped++);
+  await world.until("the stop of all transports", () => stopped === all.length);
 }
 
 export function transportConformance(name: string, { make, features, announcesStops }: Conformance): void {
@@ -152,7 +155,7 @@ export function transportConformance(name: string, { make, features, announcesSt
       if (lossless) expect(b.packetsFrom("a").map((packet) => packet.byteLength)).toEqual(
         [0, 1, 100, 65_536, a.transport.packetBytesMax],
       );
-      await stopAll([a, b]);
+      await stopAll(world, [a, b]);
     });
 
     test("refuses a packet over packetBytesMax with too-large, and sends nothing of it", async () => {
@@ -168,7 +171,7 @@ export function transportConformance(name: string, { make, features, announcesSt
       expect(code).toBe("too-large");
       await bring(world, a, b, utf8("after"));
       expect(b.packetsFrom("a").every((packet) => packet.byteLength === 5)).toBe(true);
-      await stopAll([a, b]);
+      await stopAll(world, [a, b]);
     });
 
     test("gives the receiver bytes of its own", async () => {
@@ -178,7 +181,7 @@ export function transportConformance(name: string, { make, features, announcesSt
       await bring(world, a, b, packet);
       b.packetsFrom("a")[0]?.fill(0);
       expect(packet).toEqual(utf8("the sender's"));
-      await stopAll([a, b]);
+      await stopAll(world, [a, b]);
     });
 
     test("drops packets for a node that nobody knows, silently", async () => {
@@ -188,7 +191,7 @@ export function transportConformance(name: string, { make, features, announcesSt
       expect(a.transport.queuedBytes("nobody")).toBe(0);
       await bring(world, a, b, utf8("not lost"));
       expect(b.received.some(({ packet }) => equalBytes(packet, utf8("lost")))).toBe(false);
-      await stopAll([a, b]);
+      await stopAll(world, [a, b]);
     });
 
     test("never echoes a broadcast to its sender", async () => {
@@ -198,7 +201,7 @@ export function transportConformance(name: string, { make, features, announcesSt
       await bring(world, a, b, utf8("after"));
       await bring(world, b, a, utf8("after"));
       expect(a.received.every(({ from }) => from === "b")).toBe(true);
-      await stopAll([a, b]);
+      await stopAll(world, [a, b]);
     });
 
     if (lossless) {
@@ -214,7 +217,7 @@ export function transportConformance(name: string, { make, features, announcesSt
         const numbers = b.received.map(({ packet }) => new DataView(packet.buffer, packet.byteOffset).getUint32(0));
         expect(numbers.length).toBe(10_000);
         expect(numbers.every((number, index) => number === index)).toBe(true);
-        await stopAll([a, b]);
+        await stopAll(world, [a, b]);
       });
     }
 
@@ -225,7 +228,7 @@ export function transportConformance(name: string, { make, features, announcesSt
       for (let count = 0; count < 64; count++) a.transport.send("b", packet);
       await world.until("an empty queue", () => a.transport.queuedBytes("b") === 0);
       await bring(world, a, b, utf8("last"));
-      await stopAll([a, b]);
+      await stopAll(world, [a, b]);
     });
 
     test("joins any number of nodes in one process, and two clusters of the same ids never meet", async () => {
@@ -237,38 +240,38 @@ export function transportConformance(name: string, { make, features, announcesSt
       const [a, b] = here as [Station, Station];
       await bring(world, a, b, utf8("only here"));
       expect(there.every(({ received }) => received.length === 0)).toBe(true);
-      await stopAll([...here, ...there]);
+      await stopAll(world, here);
+      await stopAll(other, there);
     });
 
     test("stops once and for all: no hint or packet comes after, and sending does nothing", async () => {
       await using world = await make();
       const [a, b, c] = await stations(world, "a", "b", "c") as [Station, Station, Station];
-      const stopped = a.transport.stop();
       const { length } = a.received;
-      b.transport.send("a", utf8("too late"));
-      await Promise.all([stopped, a.transport.stop()]);
-      await a.transport.stop();
       const hints = a.gone.length;
+      b.transport.send("a", utf8("too late"));
+      await stopAll(world, [a, a]);
+      await a.transport.stop();
       b.transport.send("a", utf8("far too late"));
       a.transport.send("b", utf8("never sent"));
       a.transport.broadcast(utf8("never sent"));
       await bring(world, b, c, utf8("others go on"));
       expect([a.received.length, a.gone.length]).toEqual([length, hints]);
       expect(b.received.some(({ packet }) => equalBytes(packet, utf8("never sent")))).toBe(false);
-      await stopAll([b, c]);
+      await stopAll(world, [b, c]);
     });
 
     test("finds a peer again that has restarted", async () => {
       await using world = await make();
       const [a, b] = await stations(world, "a", "b") as [Station, Station];
-      await b.transport.stop();
+      await stopAll(world, [b]);
       if (announcesStops) await world.until("the hint that b is gone", () => a.gone.includes("b"));
       a.met.delete("b");
       const again = new Station("b", await world.transport("b"));
       await again.transport.start(again);
       await meet(world, [a, again]);
       await bring(world, a, again, utf8("welcome back"));
-      await stopAll([a, again]);
+      await stopAll(world, [a, again]);
     });
 
     test("goes on undisturbed whatever an outsider sends", async () => {
@@ -278,7 +281,7 @@ export function transportConformance(name: string, { make, features, announcesSt
       await bring(world, a, b, utf8("still here"));
       await bring(world, b, a, utf8("so am I"));
       expect(a.packetsFrom("b").every((packet) => equalBytes(packet, utf8("so am I")))).toBe(true);
-      await stopAll([a, b]);
+      await stopAll(world, [a, b]);
     });
   });
 }
