@@ -26,6 +26,11 @@ export interface Path {
   readonly private: boolean;
   /** Whether both ends are on one machine, as far as the transport can tell (loopback addresses). */
   readonly sameHost: boolean;
+  /**
+   * A small write waits until the other side has answered the one before it (Nagle's algorithm, RFC 1122, 4.2.3.4):
+   * the link then has everything answered at once.
+   */
+  readonly holdsSmallWrites: boolean;
   /** Gives this way up; `reason` is for the other side's log. The sink hears `peerGone` once with every path that closed. */
   close(reason: string): void;
 }

@@ -2,6 +2,7 @@
 import type { Bytes } from "../src/lib/bytes.ts";
 import type { Clock, Timer } from "../src/lib/clock.ts";
 import { CLOSE } from "../src/lib/close_codes.ts";
+import { DIALED_SOCKETS_HOLD_SMALL_WRITES } from "../src/lib/dial.ts";
 import { reasonOf } from "../src/lib/errors.ts";
 import type { Socket, SocketEvents } from "../src/lib/socket.ts";
 import type { Path, RemoteEnd } from "../src/transport.ts";
@@ -53,6 +54,7 @@ export interface WsPathOptions {
 export class WsPath implements Path {
   readonly private: boolean;
   readonly sameHost: boolean;
+  readonly holdsSmallWrites: boolean;
   /** For logs. */
   readonly address: string;
   readonly outbound: boolean;
@@ -74,6 +76,7 @@ export class WsPath implements Path {
   constructor(options: WsPathOptions) {
     this.private = options.remote.private;
     this.sameHost = options.remote.sameHost;
+    this.holdsSmallWrites = options.outbound && DIALED_SOCKETS_HOLD_SMALL_WRITES;
     this.address = options.remote.address;
     this.outbound = options.outbound;
     this.#socket = options.socket;
@@ -139,7 +142,10 @@ export class WsPath implements Path {
     if (typeof data === "string") this.#onHello(data);
     else if (this.hello === undefined) this.refuse("malformed", "a packet before the hello");
     else if (data.byteLength > this.#packetBytesMax) {
-      this.refuse("too-large", `a packet of ${data.byteLength} bytes is over the limit of ${this.#packetBytesMax}`);
+      this.refuse(
+        "too-large",
+        `a packet of ${data.byteLength} bytes is over the limit of ${this.#packetBytesMax}`,
+      );
     } else this.#owner.packet(this, data);
   }
 

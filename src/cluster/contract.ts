@@ -2,6 +2,7 @@
 import type { ConnectionDetails, ConnectionSink } from "../connection/sink.ts";
 import type { DownReason, LinkStats, PeerStatus } from "../link/contract.ts";
 import type { Outcome } from "../router/outcome.ts";
+import type { FlotillaError } from "../lib/errors.ts";
 import type { Unsubscribe } from "../lib/events.ts";
 
 export interface ClusterEvents {
@@ -13,6 +14,8 @@ export interface ClusterEvents {
   connectionopen: { connectionId: string; endpoint: string };
   /** A connection of this node was unregistered. */
   connectionclose: { connectionId: string };
+  /** This node can be of no use, its id is in use, say, and shuts down. */
+  fatal: FlotillaError;
 }
 
 export interface DeliverOptions {

@@ -71,9 +71,9 @@ export interface Datagram {
 
 /** What goes into one data packet. */
 export interface PacketPlan {
-  ack: readonly NumberRange[] | undefined;
+  readonly ack: readonly NumberRange[] | undefined;
   ping: boolean;
-  end: number | undefined;
+  readonly end: number | undefined;
   readonly datagrams: readonly Datagram[];
   readonly fragments: readonly Fragment[];
 }

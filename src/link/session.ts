@@ -286,6 +286,8 @@ export class LinkSession implements Session {
 
   #transmit(space: PacketSpace, recovery: Recovery, plan: PacketPlan): void {
     let packet: SentPacket | undefined;
+    // The answer to an acknowledgement carries TCP's, which the next small write would wait 40 ms for.
+    if (space.path?.holdsSmallWrites === true) plan.ping = true;
     if (isEliciting(plan)) {
       const listeners = plan.ping ? this.#pingListeners.splice(0) : [];
       packet = {

@@ -1,0 +1,43 @@
+/**
+ * Flotilla makes several WebSocket servers one: a message or a stream for a connection is handed to any node and
+ * reaches the client, whichever node holds its socket. On Deno, Bun and Node, from one source.
+ *
+ * @example A whole node
+ * ```ts
+ * import { createCluster, serve } from "./mod.ts";
+ *
+ * const cluster = createCluster({ nodeId: "a", nodePort: 8080, nodes: ["ws://127.0.0.1:8081"] });
+ * await serve(cluster, { port: 8080 });
+ * await cluster.start();
+ * await cluster.routeText("alice", "hello, wherever you are");
+ * ```
+ * @module
+ */
+export { createCluster, type ServableCluster } from "./src/create.ts";
+export { ClusterManager, type ClusterParts } from "./src/cluster/manager.ts";
+export { type ClusterOptions, resolveOptions, type ResolvedOptions } from "./src/cluster/options.ts";
+export * from "./src/cluster/contract.ts";
+export { type RankedTarget, rankTargets, type RankWeights, type TargetCandidate } from "./src/cluster/rank_targets.ts";
+export { ClusterRouter } from "./src/router/router.ts";
+export { arrived, type Outcome } from "./src/router/outcome.ts";
+export { Directory } from "./src/directory/directory.ts";
+export { ClusterLinks } from "./src/link/links.ts";
+export type { LinkOptions } from "./src/link/options.ts";
+export type { Links, LinkService, LinkStats, PeerInfo, PeerStatus, Session } from "./src/link/contract.ts";
+export type * from "./src/transport.ts";
+export { createTransport } from "./transports/create.ts";
+export { WsTransport } from "./transports/ws.ts";
+export { MemoryHub, memoryTransport } from "./transports/memory.ts";
+export { DefaultConnectionProvider } from "./src/connection/provider.ts";
+export { Outboxes } from "./src/connection/outboxes.ts";
+export type * from "./src/connection/sink.ts";
+export { flotillaRoutes } from "./src/server/routes.ts";
+export { serve, type ServeOptions } from "./src/server/serve.ts";
+export { listen } from "./src/server/listen.ts";
+export type { Listener, ListenOptions } from "./src/server/contract.ts";
+export type { Identity, RouteOptions, Serving } from "./src/server/serving.ts";
+export { CLOSE } from "./src/lib/close_codes.ts";
+export { type ErrorCode, FlotillaError } from "./src/lib/errors.ts";
+export { type Clock, systemClock } from "./src/lib/clock.ts";
+export { type Logger, silentLogger } from "./src/lib/logger.ts";
+export { type Random, seededRandom, systemRandom } from "./src/lib/random.ts";

@@ -1,0 +1,37 @@
+import type { Outboxes } from "../connection/outboxes.ts";
+import type { ConnectionProvider } from "../connection/sink.ts";
+import type { Directory } from "../directory/directory.ts";
+
+/**
+ * Compares this node's own connections in the directory with its sockets, and sets right what differs: an entry
+ * whose socket is gone, a socket nobody announces. Returns how many differences there were.
+ */
+export function repairConnections(
+  directory: Pick<Directory, "localConnections" | "localConnection" | "unregister" | "verify">,
+  outboxes: Outboxes,
+  provider: ConnectionProvider | undefined,
+  /** Connections whose sink came from the provider. */
+  provided: ReadonlySet<string>,
+): number {
+  let differences = directory.verify();
+  for (const { connectionId, handle } of [...directory.localConnections()]) {
+    const outbox = outboxes.get(connectionId);
+    const sink = provided.has(connectionId) ? provider?.get(connectionId) : outbox?.sink;
+    if (sink !== undefined && outbox !== undefined && outbox.open) {
+      if (outbox.sink === sink) continue;
+      outboxes.open(connectionId, sink);
+    } else if (sink !== undefined && outbox === undefined) {
+      outboxes.open(connectionId, sink);
+    } else {
+      directory.unregister(connectionId, handle);
+      outboxes.remove(connectionId);
+    }
+    differences++;
+  }
+  for (const connectionId of [...outboxes.ids()]) {
+    if (directory.localConnection(connectionId) !== undefined) continue;
+    outboxes.remove(connectionId);
+    differences++;
+  }
+  return differences;
+}

@@ -1,0 +1,322 @@
+/**
+ * One node of the cluster as its application sees it. Ties the parts together: links below, directory and router
+ * beside each other, sockets at the edge. What each part does stands in its own folder.
+ */
+import type { Outboxes } from "../connection/outboxes.ts";
+import type { ConnectionDetails, ConnectionProvider, ConnectionSink } from "../connection/sink.ts";
+import type { LocalConnection } from "../directory/local.ts";
+import type { Directory } from "../directory/directory.ts";
+import { every, type Timer } from "../lib/clock.ts";
+import { CLOSE } from "../lib/close_codes.ts";
+import { FlotillaError, shown } from "../lib/errors.ts";
+import { Emitter, type Unsubscribe } from "../lib/events.ts";
+import type { ClusterLinks } from "../link/links.ts";
+import type { Outcome } from "../router/outcome.ts";
+import type { ClusterRouter } from "../router/router.ts";
+import type {
+  Cluster,
+  ClusterEvents,
+  ClusterStats,
+  ClusterView,
+  ConnectionInfo,
+  DeliverOptions,
+  NodeView,
+  RejectionKind,
+} from "./contract.ts";
+import { repairConnections } from "./health.ts";
+import { NodeStatuses, STATUS_PORT } from "./node_status.ts";
+import type { ResolvedOptions } from "./options.ts";
+import { rankTargets, type RankWeights } from "./rank_targets.ts";
+
+/** The port of the manager itself: it sends nothing, and hears of sessions after all other services. */
+const MANAGER_PORT = 4;
+
+/** The parts, wired by `createCluster` or by hand; each is registered with the links before this. */
+export interface ClusterParts {
+  readonly links: ClusterLinks;
+  readonly directory: Directory;
+  readonly router: ClusterRouter;
+  readonly outboxes: Outboxes;
+  readonly options: ResolvedOptions;
+}
+
+export class ClusterManager implements Cluster, AsyncDisposable {
+  readonly nodeId: string;
+  readonly #parts: ClusterParts;
+  readonly #statuses: NodeStatuses;
+  readonly #events: Emitter<ClusterEvents>;
+  readonly #rejected: Record<RejectionKind, number> = {
+    "unauthorized": 0,
+    "origin": 0,
+    "bad-request": 0,
+    "too-large": 0,
+    "slow-consumer": 0,
+    "replaced": 0,
+    "handler-failed": 0,
+  };
+  /** Connections whose sink came from the provider. */
+  readonly #provided = new Set<string>();
+  #provider: ConnectionProvider | undefined;
+  #state: "new" | "running" | "stopped" = "new";
+  #health: Timer | undefined;
+  #repairs = 0;
+  #stopping: Promise<void> | undefined;
+
+  constructor(parts: ClusterParts) {
+    const { links, options } = parts;
+    this.#parts = parts;
+    this.nodeId = links.nodeId;
+    this.#events = new Emitter(options.logger);
+    this.#statuses = new NodeStatuses(links);
+    this.#statuses.own = { publicUrl: options.publicUrl ?? null, draining: false };
+    links.register(STATUS_PORT, this.#statuses);
+    links.register(MANAGER_PORT, {
+      up: ({ nodeId, incarnation }) => this.#events.emit("nodeup", { nodeId, incarnation }),
+      down: ({ nodeId, incarnation }, reason) => this.#events.emit("nodedown", { nodeId, incarnation, reason }),
+    });
+    parts.directory.onLost((connection) => this.#lost(connection));
+    links.onFatal = (error) => {
+      this.#events.emit("fatal", error);
+      void this.shutdown({ force: true });
+    };
+  }
+
+  get running(): boolean {
+    return this.#state === "running";
+  }
+
+  /** Starts the transport, links and timers. Rejects `not-running` the second time. */
+  async start(): Promise<void> {
+    if (this.#state !== "new") throw new FlotillaError("not-running", "start: this node was started before");
+    this.#state = "running";
+    const { links, directory, options } = this.#parts;
+    directory.start();
+    this.#health = every(options.clock, options.healthCheckIntervalMs, () => this.#checkHealth());
+    await links.start();
+  }
+
+  /** Closes the clients (1001), tells the peers and stops. Idempotent. */
+  shutdown(_options: { force?: boolean; deadlineMs?: number } = {}): Promise<void> {
+    return this.#stopping ??= this.#shutdown();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.shutdown();
+  }
+
+  // --- Connections of this node ---
+
+  /** Where sinks of connections registered without one come from. */
+  setConnectionProvider(provider: ConnectionProvider): void {
+    this.#provider = provider;
+  }
+
+  /**
+   * Announces a connection of this node. Its sink is `sink`, else what the connection provider has for it.
+   * Throws `not-found` when there is neither, `invalid-option` for a bad id or details, `not-running` after shutdown.
+   */
+  registerConnection(connectionId: string, details: Partial<ConnectionDetails> = {}, sink?: ConnectionSink): void {
+    if (this.#state === "stopped") throw new FlotillaError("not-running", `register ${shown(connectionId)}: this node has stopped`);
+    const { directory, outboxes, options } = this.#parts;
+    const given = sink ?? this.#provider?.get(connectionId);
+    if (given === undefined) {
+      throw new FlotillaError("not-found", `register ${shown(connectionId)}: the connection provider has no such connection`);
+    }
+    const { endpoint = "/ws", remoteAddress = null, ownId = false, tags = {} } = details;
+    const connectedAt = details.connectedAt ?? options.clock.wallTime();
+    directory.register(connectionId, { endpoint, remoteAddress, connectedAt, ownId, tags });
+    const before = outboxes.get(connectionId);
+    if (before !== undefined && before.sink !== given) this.#replaced(connectionId);
+    if (sink === undefined) this.#provided.add(connectionId);
+    else this.#provided.delete(connectionId);
+    outboxes.open(connectionId, given);
+    this.#events.emit("connectionopen", { connectionId, endpoint });
+  }
+
+  unregisterConnection(connectionId: string, sink?: ConnectionSink): void {
+    const { directory, outboxes } = this.#parts;
+    if (!outboxes.remove(connectionId, sink)) return;
+    directory.unregister(connectionId);
+    this.#provided.delete(connectionId);
+    this.#events.emit("connectionclose", { connectionId });
+  }
+
+  // --- Messages, to any connection of the cluster: see ClusterRouter ---
+
+  deliver(
+    connectionIds: readonly string[],
+    data: string | Uint8Array,
+    options?: DeliverOptions,
+  ): Promise<Map<string, Outcome>> {
+    return this.#parts.router.deliver(connectionIds, data, options);
+  }
+
+  routeMessage(connectionId: string, data: string | Uint8Array, options?: DeliverOptions): Promise<boolean> {
+    return this.#parts.router.routeMessage(connectionId, data, options);
+  }
+
+  routeMessages(
+    connectionIds: readonly string[],
+    data: string | Uint8Array,
+    options?: DeliverOptions,
+  ): Promise<Map<string, boolean>> {
+    return this.#parts.router.routeMessages(connectionIds, data, options);
+  }
+
+  routeText(connectionId: string, text: string, options?: DeliverOptions): Promise<boolean> {
+    return this.#parts.router.routeText(connectionId, text, options);
+  }
+
+  routeTexts(connectionIds: readonly string[], text: string, options?: DeliverOptions): Promise<Map<string, boolean>> {
+    return this.#parts.router.routeTexts(connectionIds, text, options);
+  }
+
+  routeJson(connectionId: string, value: unknown, options?: DeliverOptions): Promise<boolean> {
+    return this.#parts.router.routeJson(connectionId, value, options);
+  }
+
+  routeJsons(connectionIds: readonly string[], value: unknown, options?: DeliverOptions): Promise<Map<string, boolean>> {
+    return this.#parts.router.routeJsons(connectionIds, value, options);
+  }
+
+  closeConnection(connectionId: string, code: number = CLOSE.normal, reason = ""): Promise<boolean> {
+    return this.#parts.router.closeConnection(connectionId, code, reason);
+  }
+
+  // --- What is known ---
+
+  getConnectionNodeId(connectionId: string): string | undefined {
+    return this.#parts.directory.lookup(connectionId)?.nodeId;
+  }
+
+  async getConnection(connectionId: string): Promise<ConnectionInfo | undefined> {
+    const timeoutMs = this.#parts.options.deliveryTimeoutMs;
+    const description = await this.#parts.directory.describe(connectionId, { timeoutMs });
+    return description && { connectionId, nodeId: description.nodeId, ...description.details };
+  }
+
+  listConnections(options: { limit: number; after?: string }): { connectionId: string; nodeId: string }[] {
+    return this.#parts.directory.list(options);
+  }
+
+  /** Pings a node: the round trip in ms. Rejects `node-lost` or `timeout`. 0 for this node. */
+  async measureLatency(nodeId: string): Promise<number> {
+    return nodeId === this.nodeId ? 0 : await this.#parts.links.measureLatency(nodeId);
+  }
+
+  /** 0 (unreachable or unknown) to 100. 100 for this node. */
+  getNetworkQuality(nodeId: string): number {
+    return nodeId === this.nodeId ? 100 : this.#parts.links.peer(nodeId)?.quality ?? 0;
+  }
+
+  /** The node a new client is best sent to, this one included; undefined while none qualifies. See `rankTargets`. */
+  getOptimalNode(weights?: Partial<RankWeights>): string | undefined {
+    const candidates = this.#nodes().map((node) => ({
+      ...node,
+      draining: node.nodeId === this.nodeId ? this.#statuses.own.draining : this.#statuses.of(node.nodeId).draining,
+    }));
+    return rankTargets(candidates, weights)[0]?.nodeId;
+  }
+
+  /** Peers with a live session, and this node, as connection counts by nodeId. */
+  get connectionCounts(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#nodes().map(({ nodeId, connections }) => [nodeId, connections]));
+  }
+
+  view(): ClusterView {
+    const { links, directory } = this.#parts;
+    return {
+      nodeId: this.nodeId,
+      incarnation: links.incarnation,
+      role: null,
+      leaderId: null,
+      term: null,
+      commitIndex: null,
+      raft: { status: "off", reason: "this version elects no leader" },
+      nodes: this.#nodes(),
+      connections: { local: directory.countOf(this.nodeId), total: directory.total },
+    };
+  }
+
+  stats(): ClusterStats {
+    const { links, directory, router, outboxes } = this.#parts;
+    return {
+      connections: this.connectionCounts,
+      routed: { ...router.routed },
+      ...outboxes.counters,
+      links: links.stats(),
+      repairs: this.#repairs + directory.stats().repairs,
+      rejected: { ...this.#rejected },
+    };
+  }
+
+  countRejection(kind: RejectionKind): void {
+    this.#rejected[kind]++;
+  }
+
+  on<Name extends keyof ClusterEvents>(name: Name, listener: (event: ClusterEvents[Name]) => void): Unsubscribe {
+    return this.#events.on(name, listener);
+  }
+
+  /** Where clients reach this node, as other nodes are told: set when that is known only after listening. */
+  set publicUrl(url: string | null) {
+    this.#statuses.own = { ...this.#statuses.own, publicUrl: url };
+  }
+
+  get publicUrl(): string | null {
+    return this.#statuses.own.publicUrl;
+  }
+
+  async #shutdown(): Promise<void> {
+    const { links, directory, router, outboxes } = this.#parts;
+    this.#state = "stopped";
+    this.#health?.cancel();
+    for (const connectionId of [...outboxes.ids()]) outboxes.get(connectionId)?.close(CLOSE.leaving, "");
+    router.stop();
+    directory.stop();
+    await links.stop();
+    for (const connectionId of [...outboxes.ids()]) this.unregisterConnection(connectionId);
+  }
+
+  #nodes(): NodeView[] {
+    const { links, directory } = this.#parts;
+    const own: NodeView = {
+      nodeId: this.nodeId,
+      status: "up",
+      latencyMs: 0,
+      quality: 100,
+      connections: directory.countOf(this.nodeId),
+      publicUrl: this.#statuses.own.publicUrl,
+    };
+    const peers = links.peers().map(({ nodeId, status, latencyMs, quality }): NodeView => ({
+      nodeId,
+      status,
+      latencyMs,
+      quality,
+      connections: directory.countOf(nodeId),
+      publicUrl: this.#statuses.of(nodeId).publicUrl,
+    }));
+    return [own, ...peers];
+  }
+
+  /** A newer connection has taken this node's own one's id. */
+  #replaced(connectionId: string): void {
+    this.countRejection("replaced");
+    this.#parts.outboxes.get(connectionId)?.close(CLOSE.replaced, "a newer connection has this id");
+    this.#parts.outboxes.remove(connectionId);
+    this.#provided.delete(connectionId);
+    this.#events.emit("connectionclose", { connectionId });
+  }
+
+  #lost({ connectionId }: LocalConnection): void {
+    if (this.#parts.outboxes.get(connectionId) !== undefined) this.#replaced(connectionId);
+  }
+
+  #checkHealth(): void {
+    const { directory, outboxes, options } = this.#parts;
+    const before = directory.stats().repairs;
+    const differences = repairConnections(directory, outboxes, this.#provider, this.#provided);
+    this.#repairs += differences - (directory.stats().repairs - before);
+    if (differences > 0) options.logger.warn("the health check mended differences", { differences });
+  }
+}

@@ -1,0 +1,183 @@
+import { type OutboxOptions, OUTBOX_DEFAULTS } from "../connection/outbox.ts";
+import { DIRECTORY_DEFAULTS, type DirectoryOptions } from "../directory/options.ts";
+import { type Clock, systemClock } from "../lib/clock.ts";
+import { FlotillaError, shown } from "../lib/errors.ts";
+import { type Logger, silentLogger } from "../lib/logger.ts";
+import { isNodeId } from "../lib/node_id.ts";
+import { type Random, systemRandom } from "../lib/random.ts";
+import { LINK_DEFAULTS, type LinkOptions } from "../link/options.ts";
+import { ROUTER_DEFAULTS, type RouterOptions } from "../router/contract.ts";
+import type { ClusterTransport } from "../transport.ts";
+
+/** What a user sets; everything but `nodeId` has a default. */
+export interface ClusterOptions {
+  /** Names this node in the cluster, stable across restarts: 1 to 128 bytes, no control characters. */
+  readonly nodeId: string;
+  /** Where other nodes reach this one. Default `127.0.0.1`. */
+  readonly nodeAddress?: string;
+  /** Default 0: known once the node listens. */
+  readonly nodePort?: number;
+  /** How nodes reach each other, or a transport of your own. Default `ws`. */
+  readonly transportType?: "ws" | ClusterTransport;
+  /** The path nodes dial each other on. Default `/cluster`. */
+  readonly channelName?: string;
+  /** Other nodes: `ws://host:port/nodeId`, `ws://host:port`, `nodeId@host:port`. Default none. */
+  readonly nodes?: readonly string[];
+  /** Clusters of different names never meet. Default `flotilla`. */
+  readonly clusterName?: string;
+  /** What all nodes of the cluster know and nobody else. Without one a node serves loopback only. */
+  readonly secret?: string;
+  /** Where clients reach this node: an origin `ws://host:port` or `wss://host`. Default: where it listens. */
+  readonly publicUrl?: string;
+  /** Accept that whoever reaches the port may join as a node and connect as anybody. Default false. */
+  readonly allowInsecure?: boolean;
+  /** Default `auto`: packets between nodes are sealed except over TLS and loopback. */
+  readonly seal?: LinkOptions["seal"];
+  /** Compares sockets, links and directory, and repairs. Default 5,000. */
+  readonly healthCheckIntervalMs?: number;
+  /** Default 1,000. */
+  readonly pingIntervalMs?: number;
+  /** Silence after which a node is down. Default 5,000. */
+  readonly peerTimeoutMs?: number;
+  /** Default 5,000. */
+  readonly deliveryTimeoutMs?: number;
+  /** The longest message, in and out. Default 16 MiB. */
+  readonly messageBytesMax?: number;
+  /** What may wait for one client. Default 1 MiB. */
+  readonly outboxBytesMax?: number;
+  /** What happens to a client that reads too slowly. Default `close`. */
+  readonly slowConsumer?: OutboxOptions["slowConsumer"];
+  /** Whether peers are asked about a connection nobody announced. Default `ask`. */
+  readonly unknownConnection?: DirectoryOptions["unknownConnection"];
+  /** Default 60,000. */
+  readonly clockSkewMaxMs?: number;
+  /** Default: says nothing. */
+  readonly logger?: Logger;
+  readonly clock?: Clock;
+  readonly random?: Random;
+}
+
+/** Every option with its value, checked. */
+export type ResolvedOptions = Readonly<Required<Omit<ClusterOptions, "secret" | "publicUrl">>> & {
+  readonly secret: string | undefined;
+  readonly publicUrl: string | undefined;
+};
+
+const DEFAULTS: Omit<ResolvedOptions, "nodeId"> = {
+  nodeAddress: "127.0.0.1",
+  nodePort: 0,
+  transportType: "ws",
+  channelName: "/cluster",
+  nodes: [],
+  clusterName: "flotilla",
+  secret: undefined,
+  publicUrl: undefined,
+  allowInsecure: false,
+  seal: LINK_DEFAULTS.seal,
+  healthCheckIntervalMs: 5_000,
+  pingIntervalMs: LINK_DEFAULTS.pingIntervalMs,
+  peerTimeoutMs: LINK_DEFAULTS.peerTimeoutMs,
+  deliveryTimeoutMs: ROUTER_DEFAULTS.deliveryTimeoutMs,
+  messageBytesMax: ROUTER_DEFAULTS.messageBytesMax,
+  outboxBytesMax: OUTBOX_DEFAULTS.outboxBytesMax,
+  slowConsumer: OUTBOX_DEFAULTS.slowConsumer,
+  unknownConnection: DIRECTORY_DEFAULTS.unknownConnection,
+  clockSkewMaxMs: DIRECTORY_DEFAULTS.clockSkewMaxMs,
+  logger: silentLogger,
+  clock: systemClock,
+  random: systemRandom,
+};
+
+/** A frame carries one message and the handles of those it is for. */
+const FRAME_HEADROOM_BYTES = 1_048_576;
+const TIMER_MS_MAX = 2_147_483_647;
+/** What fits a frame's length and every runtime's WebSocket. */
+const MESSAGE_BYTES_LIMIT = 1_073_741_824;
+
+type Check = (value: unknown) => boolean;
+
+const whole = (low: number, high: number): Check => (value) =>
+  typeof value === "number" && Number.isInteger(value) && value >= low && value <= high;
+const oneOf = (...values: readonly unknown[]): Check => (value) => values.includes(value);
+const text: Check = (value) => typeof value === "string" && value.length > 0 && value.isWellFormed();
+const having = (...methods: readonly string[]): Check => (value) =>
+  typeof value === "object" && value !== null &&
+  methods.every((method) => typeof (value as Record<string, unknown>)[method] === "function");
+const milliseconds = whole(1, TIMER_MS_MAX);
+
+/** What each option may be, as the error says it. */
+const RULES: { readonly [Name in keyof Required<ClusterOptions>]: readonly [Check, string] } = {
+  nodeId: [isNodeId, "1 to 128 bytes of text without control characters"],
+  nodeAddress: [text, "a host name or address"],
+  nodePort: [whole(0, 65_535), "a port from 0 to 65535"],
+  transportType: [(value) => value === "ws" || having("start", "stop", "send")(value), "\"ws\" or a ClusterTransport"],
+  channelName: [(value) => typeof value === "string" && /^\/[\w\-./~]*$/.test(value), "a URL path"],
+  nodes: [(value) => Array.isArray(value) && value.every((entry) => typeof entry === "string"), "a list of strings"],
+  clusterName: [text, "a name"],
+  secret: [text, "text that is not empty"],
+  publicUrl: [isSocketOrigin, "an origin ws://host:port or wss://host:port"],
+  allowInsecure: [oneOf(true, false), "true or false"],
+  seal: [oneOf("auto", "always", "never"), "auto, always or never"],
+  healthCheckIntervalMs: [milliseconds, "milliseconds above 0"],
+  pingIntervalMs: [milliseconds, "milliseconds above 0"],
+  peerTimeoutMs: [milliseconds, "milliseconds above 0"],
+  deliveryTimeoutMs: [milliseconds, "milliseconds above 0"],
+  messageBytesMax: [whole(1, MESSAGE_BYTES_LIMIT), `bytes from 1 to ${MESSAGE_BYTES_LIMIT}`],
+  outboxBytesMax: [whole(1, Number.MAX_SAFE_INTEGER), "bytes above 0"],
+  slowConsumer: [oneOf("close", "drop", "wait"), "close, drop or wait"],
+  unknownConnection: [oneOf("ask", "fail"), "ask or fail"],
+  clockSkewMaxMs: [whole(0, TIMER_MS_MAX), "milliseconds"],
+  logger: [having("debug", "info", "warn", "error"), "a logger"],
+  clock: [having("now", "wallTime", "timer"), "a clock"],
+  random: [having("float", "bytes"), "a source of randomness"],
+};
+
+/**
+ * Checks the options, applies the defaults and freezes the result.
+ *
+ * @throws FlotillaError `invalid-option` naming the option, its value and what it may be.
+ */
+export function resolveOptions(options: ClusterOptions): ResolvedOptions {
+  for (const [name, value] of Object.entries(options)) {
+    const rule: readonly [Check, string] | undefined = (RULES as Readonly<Record<string, readonly [Check, string]>>)[name];
+    if (rule === undefined) throw new FlotillaError("invalid-option", `there is no option ${shown(name)}`);
+    if (value === undefined && name !== "nodeId") continue;
+    if (!rule[0](value)) {
+      const found = name === "secret" ? "what was given" : shown(value);
+      throw new FlotillaError("invalid-option", `${name} must be ${rule[1]}, not ${found}`);
+    }
+  }
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  const resolved = Object.freeze({ ...DEFAULTS, ...given }) as ResolvedOptions;
+  if (!isNodeId(resolved.nodeId)) throw new FlotillaError("invalid-option", `nodeId must be ${RULES.nodeId[1]}`);
+  const { pingIntervalMs, peerTimeoutMs, seal, allowInsecure } = resolved;
+  if (peerTimeoutMs < pingIntervalMs * 3) {
+    throw new FlotillaError("invalid-option", `peerTimeoutMs ${peerTimeoutMs} must be at least three times pingIntervalMs ${pingIntervalMs}`);
+  }
+  if (seal === "never" && !allowInsecure) {
+    throw new FlotillaError("invalid-option", "seal must not be never without allowInsecure");
+  }
+  return resolved;
+}
+
+export function linkOptionsOf(options: ResolvedOptions): Partial<LinkOptions> & Pick<LinkOptions, "clusterName"> {
+  const { clusterName, secret, seal, pingIntervalMs, peerTimeoutMs, messageBytesMax } = options;
+  return {
+    clusterName,
+    secret,
+    seal,
+    pingIntervalMs,
+    peerTimeoutMs,
+    frameBytesMax: Math.max(LINK_DEFAULTS.frameBytesMax, messageBytesMax + FRAME_HEADROOM_BYTES),
+  };
+}
+
+export function routerOptionsOf({ deliveryTimeoutMs, messageBytesMax }: ResolvedOptions): Partial<RouterOptions> {
+  return { deliveryTimeoutMs, messageBytesMax };
+}
+
+function isSocketOrigin(value: unknown): boolean {
+  if (typeof value !== "string" || !URL.canParse(value)) return false;
+  const { protocol, pathname, search, hash } = new URL(value);
+  return (protocol === "ws:" || protocol === "wss:") && pathname === "/" && search === "" && hash === "";
+}
