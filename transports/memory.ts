@@ -1,9 +1,10 @@
 /**
- * The reference transport: any number of nodes in one process, with faults on demand. For tests, of the library
- * and of what is built on it, and for trying things out.
+ * The reference transport: any number of nodes in one process, with faults on demand. For tests, of the
+ * library and of what is built on it, and for trying things out.
  *
  * ```ts
- * const hub = new MemoryHub({ clock: systemClock, random: seededRandom(1), faults: { lossProbability: 0.05 } });
+ * const faults = { lossProbability: 0.05, latencyMs: 20 };
+ * const hub = new MemoryHub({ clock: systemClock, random: seededRandom(1), faults });
  * const a = hub.transport("a");
  * const b = hub.transport("b");
  * hub.partition([["a"], ["b"]]);
@@ -37,8 +38,8 @@ export interface MemoryHubOptions {
   /** For every pair of nodes without a plan of its own (`setFaults`). Default: none. */
   readonly faults?: Partial<FaultPlan>;
   /**
-   * What the transports declare. A lossless hub keeps order and loses nothing: a blocked way holds packets until
-   * `heal`, and only `cut` loses them. Default: `["lossless"]` without `faults`, else `[]`.
+   * What the transports declare. A lossless hub keeps order and loses nothing: a blocked way holds packets
+   * until `heal`, and only `cut` loses them. Default: `["lossless"]` without `faults`, else `[]`.
    */
   readonly features?: readonly ("lossless" | "private")[];
   /** Default 262,144. */
@@ -102,8 +103,8 @@ export class MemoryHub {
   }
 
   /**
-   * Lets nothing pass between nodes of different groups, also of those that start later. Nodes not named are one
-   * more group. Silently, or with `cut: true` as `cut` does it. Replaces an earlier partition.
+   * Lets nothing pass between nodes of different groups, also of those that start later. Nodes not named
+   * are one more group. Silently, or with `cut: true` as `cut` does it. Replaces an earlier partition.
    */
   partition(groups: readonly (readonly string[])[], options: { cut?: boolean } = {}): void {
     this.#groups = new Map(groups.flatMap((group, index) => group.map((nodeId) => [nodeId, index] as const)));
@@ -119,7 +120,10 @@ export class MemoryHub {
     this.#hint("peerGone", b, a);
   }
 
-  /** Ends every block, cut and partition, or those between two nodes (a partition stays); both hear peerSeen. */
+  /**
+   * Ends every block, cut and partition, or those between two nodes (a partition stays); both hear
+   * peerSeen.
+   */
   heal(a?: string, b?: string): void {
     const one = a !== undefined && b !== undefined;
     if (!one) this.#groups = undefined;

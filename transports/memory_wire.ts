@@ -16,7 +16,10 @@ export interface FaultPlan {
   /** One-way delay, and the uniform random part on top of it. */
   readonly latencyMs: number;
   readonly jitterMs: number;
-  /** Packets leave one behind the other at this rate; the rest waits at the sender. Infinity: all leave at once. */
+  /**
+   * Packets leave one behind the other at this rate; the rest waits at the sender. Infinity: all leave at
+   * once.
+   */
   readonly bytesPerSecond: number;
   /** What may wait at the sender; above it a lossy hub loses the newest, as a router does. */
   readonly queueBytesMax: number;
@@ -34,7 +37,9 @@ export const NO_FAULTS: FaultPlan = {
   queueBytesMax: 1_048_576,
 };
 
-/** NO_FAULTS with `changes`; throws `invalid-option` for what a hub cannot do or, being lossless, must not. */
+/**
+ * NO_FAULTS with `changes`; throws `invalid-option` for what a hub cannot do or, being lossless, must not.
+ */
 export function faultPlan(changes: Partial<FaultPlan>, lossless: boolean): FaultPlan {
   const plan = { ...NO_FAULTS, ...changes };
   for (const [name, value] of Object.entries(plan)) {
@@ -42,7 +47,10 @@ export function faultPlan(changes: Partial<FaultPlan>, lossless: boolean): Fault
     const min = name === "bytesPerSecond" ? 1 : 0;
     if (value >= min && value <= max) continue;
     const hub = lossless ? "a lossless hub" : "a hub";
-    throw new FlotillaError("invalid-option", `fault plan of ${hub}: ${name} is ${value}, not ${min} to ${max}`);
+    throw new FlotillaError(
+      "invalid-option",
+      `fault plan of ${hub}: ${name} is ${value}, not ${min} to ${max}`,
+    );
   }
   return plan;
 }

@@ -46,11 +46,16 @@ export function parseNodeList(entries: readonly string[], options: NodeListOptio
   return all.filter(({ nodeId, url }) => url !== undefined || !addressed.has(nodeId));
 }
 
-/** `ws://host:port` of a ws: or wss: URL, in the one form that equal addresses share; undefined for anything else. */
+/**
+ * `ws://host:port` of a ws: or wss: URL, in the one form that equal addresses share; undefined for
+ * anything else.
+ */
 export function socketOrigin(text: string): string | undefined {
   if (!URL.canParse(text)) return undefined;
   const { protocol, host, username, password } = new URL(text);
-  if ((protocol !== "ws:" && protocol !== "wss:") || host === "" || username !== "" || password !== "") return undefined;
+  if ((protocol !== "ws:" && protocol !== "wss:") || host === "" || username !== "" || password !== "") {
+    return undefined;
+  }
   return `${protocol}//${host}`;
 }
 
@@ -66,7 +71,9 @@ function parseEntry(entry: string): NodeAddress {
   if (at < 0) return { nodeId: checkedId(entry, entry) };
   const host = entry.slice(at + 1);
   const url = socketOrigin(`ws://${host}`);
-  if (url === undefined || host === "" || /[/?#]/.test(host)) throw badEntry(entry, `${shown(host)} is not host:port`);
+  if (url === undefined || host === "" || /[/?#]/.test(host)) {
+    throw badEntry(entry, `${shown(host)} is not host:port`);
+  }
   return { nodeId: checkedId(entry.slice(0, at), entry), url };
 }
 

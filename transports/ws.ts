@@ -1,11 +1,11 @@
 /**
  * A full mesh over WebSockets: one socket between two nodes, whoever dialled first. Sockets come in through
- * `accept`, from the HTTP server's route, and go out to every known address. Knowing one running node is enough:
- * nodes whose identity is proven tell each other the addresses of the rest.
+ * `accept`, from the HTTP server's route, and go out to every known address. Knowing one running node is
+ * enough: nodes whose identity is proven tell each other the addresses of the rest.
  *
- * Who is at the other end of a socket is only claimed, in its hello (`ws_hello.ts`). The link layer proves it and
- * calls `confirm`; then the other sockets to that node are closed. Where two nodes dialled each other at once, the
- * link layer's rule for crossing handshakes decides which socket stays.
+ * Who is at the other end of a socket is only claimed, in its hello (`ws_hello.ts`). The link layer proves
+ * it and calls `confirm`; then the other sockets to that node are closed. Where two nodes dialled each
+ * other at once, the link layer's rule for crossing handshakes decides which socket stays.
  */
 import type { Bytes } from "../src/lib/bytes.ts";
 import { hex } from "../src/lib/bytes.ts";
@@ -40,13 +40,13 @@ export interface WsTransportOptions {
   /** The path of the URL that is dialled, and served. Default `/cluster`. */
   readonly channelName?: string;
   /**
-   * Where peers can dial this node, `ws://host:port`; a function where that is known only later. They pass it on.
-   * Default: none, so that only nodes that this node dials itself can be in one mesh with it.
+   * Where peers can dial this node, `ws://host:port`; a function where that is known only later. They pass
+   * it on. Default: none, so that only nodes that this node dials itself can be in one mesh with it.
    */
   readonly advertise?: string | (() => string | undefined);
   /**
-   * States that every way to and from this node is private, by means that this process cannot see: declares the
-   * feature `private`. Default false: each path is judged by itself (TLS, loopback).
+   * States that every way to and from this node is private, by means that this process cannot see:
+   * declares the feature `private`. Default false: each path is judged by itself (TLS, loopback).
    */
   readonly private?: boolean;
   /** The same on all nodes; a longer packet closes the path it came by. Default 262,144. */
@@ -87,11 +87,17 @@ export class WsTransport implements ClusterTransport, SocketAcceptor {
     for (const { nodeId, url } of options.nodes) {
       if (url !== undefined && socketOrigin(url) !== undefined) continue;
       const found = url === undefined ? "none" : shown(url);
-      throw new FlotillaError("invalid-option", `nodes: ${shown(nodeId)} needs an address ws://host:port, not ${found}`);
+      throw new FlotillaError(
+        "invalid-option",
+        `nodes: ${shown(nodeId)} needs an address ws://host:port, not ${found}`,
+      );
     }
     const { advertise, channelName = "/cluster" } = options;
     if (!channelName.startsWith("/")) {
-      throw new FlotillaError("invalid-option", `channelName: ${shown(channelName)} does not start with a slash`);
+      throw new FlotillaError(
+        "invalid-option",
+        `channelName: ${shown(channelName)} does not start with a slash`,
+      );
     }
     this.#context = context;
     this.#nodes = options.nodes;
@@ -120,7 +126,10 @@ export class WsTransport implements ClusterTransport, SocketAcceptor {
 
   start(sink: TransportSink): Promise<void> {
     if (this.#sink !== undefined || this.#stopped !== undefined) {
-      throw new FlotillaError("not-running", `start the ws transport of ${this.#context.nodeId}: it ran already`);
+      throw new FlotillaError(
+        "not-running",
+        `start the ws transport of ${this.#context.nodeId}: it ran already`,
+      );
     }
     this.#sink = sink;
     const ownUrl = this.#ownUrl();
@@ -207,7 +216,11 @@ export class WsTransport implements ClusterTransport, SocketAcceptor {
     },
     refused: (path: WsPath, why: Refusal): void => {
       this.#counted[why]++;
-      this.#context.logger.debug("a node's socket is refused", { address: path.address, nodeId: path.nodeId, why });
+      this.#context.logger.debug("a node's socket is refused", {
+        address: path.address,
+        nodeId: path.nodeId,
+        why,
+      });
     },
     left: (path: WsPath, reason: string): void => this.#onLeft(path, reason),
     ended: (path: WsPath): void => {
@@ -231,7 +244,11 @@ export class WsTransport implements ClusterTransport, SocketAcceptor {
       return path.refuse("own-id", "the nodeId is this node's own");
     }
     if (loop?.nodeId !== undefined && loop.nodeId !== hello.nodeId) {
-      logger.debug("another node than expected answers", { expected: loop.nodeId, nodeId: hello.nodeId, url: loop.url });
+      logger.debug("another node than expected answers", {
+        expected: loop.nodeId,
+        nodeId: hello.nodeId,
+        url: loop.url,
+      });
     }
     if (loop !== undefined && this.#table.proven(hello.nodeId)?.hello?.instance === hello.instance) {
       // A second address of a process that is reached already.

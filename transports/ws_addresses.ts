@@ -1,4 +1,7 @@
-/** The addresses a node knows, each with its dial loop: configured ones for ever, learnt ones within a bound. */
+/**
+ * The addresses a node knows, each with its dial loop: configured ones for ever, learnt ones within a
+ * bound.
+ */
 import type { Dialer } from "../src/lib/dial.ts";
 import type { Socket, SocketEvents } from "../src/lib/socket.ts";
 import type { TransportContext } from "../src/transport.ts";
@@ -38,15 +41,16 @@ export class AddressBook {
     this.#loops.clear();
   }
 
-  /** Takes over what a proven peer says about itself and about others. `ownUrl`: where this node is itself. */
+  /**
+   * Takes over what a proven peer says about itself and about others. `ownUrl`: where this node is itself.
+   */
   learn(hello: Hello, ownUrl: string | undefined): void {
     const { context } = this.#options;
     const told = hello.url === undefined ? [] : [[hello.nodeId, hello.url] as const];
     for (const [nodeId, url] of [...told, ...hello.peers]) {
       if (nodeId === context.nodeId || url === ownUrl || this.#own.has(url)) continue;
-      const known = this.#loops.get(url);
-      if (known === undefined) this.#add(url, nodeId, true);
-      else known.nodeId ??= nodeId;
+      // Who lives at an address that is dialled already shows when it answers, better than by hearsay.
+      if (!this.#loops.has(url)) this.#add(url, nodeId, true);
     }
     if (hello.url !== undefined) this.#forgetFormer(hello.nodeId, hello.url);
     this.#forgetSurplus();

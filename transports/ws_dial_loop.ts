@@ -55,7 +55,9 @@ export class DialLoop {
     if (this.#state === "resting") this.#wait(0);
   }
 
-  /** The proven path to the node is gone: begins after a short random time, as the other side may dial too. */
+  /**
+   * The proven path to the node is gone: begins after a short random time, as the other side may dial too.
+   */
   wake(): void {
     if (this.#state === "resting") this.#wait(jittered(this.#options.random, BACKOFF_MS_MIN));
   }
@@ -106,7 +108,9 @@ export class DialLoop {
 
   #retry(reason: string): void {
     if (this.#restIfReached()) return;
-    if (!this.#failingSaid) this.#options.logger.warn("a node's address is not reached", { url: this.url, reason });
+    if (!this.#failingSaid) {
+      this.#options.logger.warn("a node's address is not reached", { url: this.url, reason });
+    }
     this.#failingSaid = true;
     const backoffMs = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** Math.min(this.#failures++, 16));
     this.#wait(jittered(this.#options.random, backoffMs));

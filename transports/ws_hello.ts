@@ -1,9 +1,9 @@
 /**
  * The first message on a socket between nodes, each way, as JSON in a text frame; it may come again when the
- * sender knows more. All of it is only a claim: who is there is proven by the link layer, and the addresses are
- * used only after that.
+ * sender knows more. All of it is only a claim: who is there is proven by the link layer, and the
+ * addresses are used only after that.
  *
- * `{"flotilla":1,"nodeId":"a","instance":"0011223344556677","url":"ws://a:7001","peers":[["b","ws://b:7001"]]}`
+ * `{"flotilla":1,"nodeId":"a","instance":"0011223344556677","url":"ws://a:1","peers":[["b","ws://b:1"]]}`
  */
 import { FlotillaError, reasonOf, shown } from "../src/lib/errors.ts";
 import { isNodeId } from "../src/lib/node_id.ts";
@@ -18,7 +18,9 @@ const FORMAT = 1;
 
 export interface Hello {
   readonly nodeId: string;
-  /** 16 hexadecimal digits, random for each transport: tells two sockets to one process from two processes. */
+  /**
+   * 16 hexadecimal digits, random for each transport: tells two sockets to one process from two processes.
+   */
   readonly instance: string;
   /** Where the sender can be dialled: `ws://host:port`. */
   readonly url?: string;
@@ -49,7 +51,9 @@ export function decodeHello(text: string): Hello {
   if (typeof instance !== "string" || !/^[0-9a-f]{16}$/.test(instance)) {
     throw malformed(`its instance is ${shown(instance)}`);
   }
-  if (!Array.isArray(peers) || peers.length > HELLO_PEERS_MAX) throw malformed("its peers are not a short list");
+  if (!Array.isArray(peers) || peers.length > HELLO_PEERS_MAX) {
+    throw malformed("its peers are not a short list");
+  }
   return {
     nodeId,
     instance,

@@ -32,8 +32,8 @@ export interface Dial {
 export type Dialer = (url: string, handlers: DialHandlers, options: DialOptions) => Dial;
 
 /**
- * Deno's client sockets leave Nagle's algorithm on, and there is no way to turn it off: write, write, read takes
- * 40 ms there. Everyone else's, and all server sockets, send small writes at once.
+ * Deno's client sockets leave Nagle's algorithm on, and there is no way to turn it off: write, write, read
+ * takes 40 ms there. Everyone else's, and all server sockets, send small writes at once.
  */
 export const DIALED_SOCKETS_HOLD_SMALL_WRITES: boolean = navigator.userAgent.startsWith("Deno/");
 

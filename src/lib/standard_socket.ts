@@ -1,10 +1,11 @@
 /**
- * Any standard WebSocket (WHATWG) as a Socket: the client of Deno, Bun and Node, a server's socket where it is a
- * standard one (Deno), and the `ws` package's.
+ * Any standard WebSocket (WHATWG) as a Socket: the client of Deno, Bun and Node, a server's socket where
+ * it is a standard one (Deno), and the `ws` package's.
  *
- * What the runtimes do differently, and is settled here: the default `binaryType`; abnormal ends have code 0 on
- * Deno; Deno's server fires `close` twice after an idle timeout; a client may send only the codes 1000 and
- * 3000-4999 (RFC 6455 reserves the rest for servers; Deno and Node throw); there is no `drain` event.
+ * What the runtimes do differently, and is settled here: the default `binaryType`; abnormal ends have code
+ * 0 on Deno; Deno's server fires `close` twice after an idle timeout; a client may send only the codes
+ * 1000 and 3000-4999 (RFC 6455 reserves the rest for servers; Deno and Node throw); there is no `drain`
+ * event.
  */
 import type { Bytes } from "./bytes.ts";
 import type { Clock, Timer } from "./clock.ts";
@@ -31,8 +32,14 @@ export interface StandardWebSocket {
   binaryType: string;
   send(data: string | Bytes): void;
   close(code?: number, reason?: string): void;
-  addEventListener(type: "message" | "close" | "error" | "open", listener: (event: SocketEvent) => void): void;
-  removeEventListener(type: "message" | "close" | "error" | "open", listener: (event: SocketEvent) => void): void;
+  addEventListener(
+    type: "message" | "close" | "error" | "open",
+    listener: (event: SocketEvent) => void,
+  ): void;
+  removeEventListener(
+    type: "message" | "close" | "error" | "open",
+    listener: (event: SocketEvent) => void,
+  ): void;
   terminate?(): void;
 }
 
@@ -46,8 +53,8 @@ export interface SocketEvent {
 }
 
 /**
- * Takes `ws`, open already, over: sets its `binaryType`, listens to it, and calls `events`, never within a call
- * of the returned socket. An error of a handler is logged and closes the socket with 1011.
+ * Takes `ws`, open already, over: sets its `binaryType`, listens to it, and calls `events`, never within a
+ * call of the returned socket. An error of a handler is logged and closes the socket with 1011.
  */
 export function wrapWebSocket(
   ws: StandardWebSocket,
@@ -136,7 +143,10 @@ class StandardSocket implements Socket {
     this.#finish(code, typeof event.reason === "string" ? event.reason : "");
   };
 
-  /** Lets go of everything and reports the end in a later microtask: Bun may call `close` listeners inside `close()`. */
+  /**
+   * Lets go of everything and reports the end in a later microtask: Bun may call `close` listeners inside
+   * `close()`.
+   */
   #finish(code: number, reason: string): void {
     if (this.#state === "closed") return;
     this.#state = "closed";

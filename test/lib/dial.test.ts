@@ -135,6 +135,18 @@ describe("dial", () => {
     await until("the close", () => other.lines.length > 1);
   });
 
+  test("closes a socket that its owner fails to take over", async () => {
+    ends.length = 0;
+    dial(listener.url.replace("http", "ws"), {
+      opened() {
+        throw new Error("not now");
+      },
+      failed() {},
+    }, { clock, timeoutMs: 4_000 });
+    await until("the server to hear of it", () => ends.length > 0);
+    expect(ends[0]).toMatch(/^(1011|4000) a handler failed$/);
+  });
+
   test("fails where nobody listens, and for a URL that is none", async () => {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

@@ -12,7 +12,10 @@ import type { ClusterTransport, Path, TransportFeature, TransportSink } from "..
 /** A place where transports of one kind find each other. */
 export interface World extends AsyncDisposable {
   readonly clock: Clock;
-  /** A transport that will find all others of this world. Asked again after its stop, it is the node's restart. */
+  /**
+   * A transport that will find all others of this world. Asked again after its stop, it is the node's
+   * restart.
+   */
   transport(nodeId: string): Promise<ClusterTransport>;
   /** Resolves when `condition` holds; rejects, naming `what`, when it does not in a sensible time. */
   until(what: string, condition: () => boolean): Promise<void>;
@@ -109,10 +112,14 @@ async function meet(world: World, all: readonly Station[]): Promise<void> {
       for (const other of all) if (other.nodeId !== nodeId) transport.send(other.nodeId, PROBE);
     }
   });
-  await world.until(`${all.map(({ nodeId }) => nodeId)} all hear each other`, () =>
-    all.every((station) =>
-      station.settled(all) && all.every(({ nodeId }) => nodeId === station.nodeId || station.met.has(nodeId))
-    ));
+  await world.until(
+    `${all.map(({ nodeId }) => nodeId)} all hear each other`,
+    () =>
+      all.every((station) =>
+        station.settled(all) &&
+        all.every(({ nodeId }) => nodeId === station.nodeId || station.met.has(nodeId))
+      ),
+  );
   probing.cancel();
 }
 
@@ -152,9 +159,11 @@ export function transportConformance(name: string, { make, features, announcesSt
         await bring(world, a, b, random.bytes(bytes));
         await bring(world, b, a, random.bytes(bytes));
       }
-      if (lossless) expect(b.packetsFrom("a").map((packet) => packet.byteLength)).toEqual(
-        [0, 1, 100, 65_536, a.transport.packetBytesMax],
-      );
+      if (lossless) {
+        expect(b.packetsFrom("a").map((packet) => packet.byteLength)).toEqual(
+          [0, 1, 100, 65_536, a.transport.packetBytesMax],
+        );
+      }
       await stopAll(world, [a, b]);
     });
 
@@ -214,7 +223,9 @@ export function transportConformance(name: string, { make, features, announcesSt
           a.transport.send("b", packet);
         }
         await world.until("ten thousand packets", () => b.received.length >= 10_000);
-        const numbers = b.received.map(({ packet }) => new DataView(packet.buffer, packet.byteOffset).getUint32(0));
+        const numbers = b.received.map(({ packet }) =>
+          new DataView(packet.buffer, packet.byteOffset).getUint32(0)
+        );
         expect(numbers.length).toBe(10_000);
         expect(numbers.every((number, index) => number === index)).toBe(true);
         await stopAll(world, [a, b]);

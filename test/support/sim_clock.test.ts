@@ -37,7 +37,9 @@ describe("SimClock", () => {
     clock.timer(1, () => {
       pending++;
       void (async () => {
-        for (let round = 0; round < 3; round++) await crypto.subtle.digest("SHA-256", new Uint8Array(100_000));
+        for (let round = 0; round < 3; round++) {
+          await crypto.subtle.digest("SHA-256", new Uint8Array(100_000));
+        }
         log.push(`digested at ${clock.now()}`);
         pending--;
       })();

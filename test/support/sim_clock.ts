@@ -13,8 +13,8 @@ export interface SimClockOptions {
   /** `wallTime()` at `now() === 0`, ms since the Unix epoch. Default: 2027-01-01T00:00:00Z. */
   readonly epochMs?: number;
   /**
-   * How many operations are under way outside of JavaScript (WebCrypto, say). Time stands still until it is 0.
-   * Default: none.
+   * How many operations are under way outside of JavaScript (WebCrypto, say). Time stands still until it
+   * is 0. Default: none.
    */
   readonly pending?: () => number;
 }
@@ -100,7 +100,9 @@ export class SimClock implements Clock {
   }
 
   async #run(untilMs: number, predicate: () => boolean): Promise<boolean> {
-    if (this.#running) throw new FlotillaError("invalid-option", "advance: this clock is being advanced already");
+    if (this.#running) {
+      throw new FlotillaError("invalid-option", "advance: this clock is being advanced already");
+    }
     this.#running = true;
     try {
       await this.#settle();

@@ -56,7 +56,8 @@ export class SocketNetwork {
 
   #connect(dialled: AcceptSocket, accepted: AcceptSocket): void {
     this.opened++;
-    const make = (): SocketEnd => new SocketEnd(this.#clock, this.#latencyMs, (end) => this.#ends.delete(end));
+    const make = (): SocketEnd =>
+      new SocketEnd(this.#clock, this.#latencyMs, (end) => this.#ends.delete(end));
     const [near, far] = [make(), make()];
     near.peer = far;
     far.peer = near;

@@ -195,7 +195,10 @@ describe("MemoryHub", () => {
   });
 
   test("loses what is on a path that is cut, and tells both ends of the loss and of the healing", async () => {
-    const { clock, hub, a, b, earA, earB } = await pair({ features: ["lossless"], faults: { latencyMs: 10 } });
+    const { clock, hub, a, b, earA, earB } = await pair({
+      features: ["lossless"],
+      faults: { latencyMs: 10 },
+    });
     a.send("b", utf8("under way"));
     hub.cut("b", "a");
     b.send("a", utf8("into the cut"));
@@ -271,12 +274,14 @@ describe("MemoryHub", () => {
     expect(earB.take().length).toBe(100_000);
   });
 
-  test.each([
-    ["a probability over 1", { lossProbability: 1.5 }, []],
-    ["a negative latency", { latencyMs: -1 }, []],
-    ["no bandwidth at all", { bytesPerSecond: 0 }, []],
-    ["loss on a lossless hub", { lossProbability: 0.1 }, ["lossless"]],
-  ] as const)("refuses a plan with %s", (_what, faults, features) => {
+  test.each(
+    [
+      ["a probability over 1", { lossProbability: 1.5 }, []],
+      ["a negative latency", { latencyMs: -1 }, []],
+      ["no bandwidth at all", { bytesPerSecond: 0 }, []],
+      ["loss on a lossless hub", { lossProbability: 0.1 }, ["lossless"]],
+    ] as const,
+  )("refuses a plan with %s", (_what, faults, features) => {
     const make = () => new MemoryHub({ clock: new SimClock(), random: seededRandom(1), faults, features });
     expect(make).toThrow("fault plan");
   });

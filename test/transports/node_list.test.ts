@@ -44,7 +44,10 @@ describe("parseNodeList", () => {
   });
 
   test("skips this node itself, in every form", () => {
-    expect(parse("ws://host:1/me", "me@host:1", "me", "ws://host:2/b")).toEqual([{ nodeId: "b", url: "ws://host:2" }]);
+    expect(parse("ws://host:1/me", "me@host:1", "me", "ws://host:2/b")).toEqual([{
+      nodeId: "b",
+      url: "ws://host:2",
+    }]);
   });
 
   test("merges entries of one address, and keeps two addresses of one node", () => {
@@ -81,7 +84,13 @@ describe("parseNodeList", () => {
   });
 
   test("knows the addresses that stay on this machine", () => {
-    const urls = ["ws://localhost:1", "ws://127.8.9.1:1", "wss://[::1]:1", "ws://10.0.0.1:1", "ws://127.0.0.1.example"];
+    const urls = [
+      "ws://localhost:1",
+      "ws://127.8.9.1:1",
+      "wss://[::1]:1",
+      "ws://10.0.0.1:1",
+      "ws://127.0.0.1.example",
+    ];
     expect(urls.map(isLoopbackUrl)).toEqual([true, true, true, false, false]);
   });
 });

@@ -1,4 +1,7 @@
-/** The ws transport over sockets in virtual time: what it does about addresses, rivals, outsiders and deadlines. */
+/**
+ * The ws transport over sockets in virtual time: what it does about addresses, rivals, outsiders and
+ * deadlines.
+ */
 import { describe, expect, test } from "bun:test";
 import { type Bytes, utf8 } from "../../src/lib/bytes.ts";
 import type { SocketEvents } from "../../src/lib/socket.ts";
@@ -106,7 +109,9 @@ transportConformance("ws in virtual time", {
   make() {
     const cluster = new Cluster();
     const nodes = ["a", "b", "c", "d", "e"].map((nodeId) => ({ nodeId, url: origin(nodeId) }));
-    return Promise.resolve(simWorld(cluster.clock, (nodeId) => Promise.resolve(cluster.transport(nodeId, { nodes }))));
+    return Promise.resolve(
+      simWorld(cluster.clock, (nodeId) => Promise.resolve(cluster.transport(nodeId, { nodes }))),
+    );
   },
 });
 
@@ -119,7 +124,9 @@ describe("WsTransport", () => {
     );
     const all = [seed, ...others];
     const complete = (): boolean =>
-      all.every((node) => node.joined(...all.map(({ nodeId }) => nodeId).filter((nodeId) => nodeId !== node.nodeId)));
+      all.every((node) =>
+        node.joined(...all.map(({ nodeId }) => nodeId).filter((nodeId) => nodeId !== node.nodeId))
+      );
     await cluster.clock.runUntil(complete, 5_000);
     await cluster.clock.runUntil(() => cluster.network.openEnds === all.length * (all.length - 1), 5_000);
     await cluster.clock.advance(60_000);

@@ -2,7 +2,12 @@ import { describe, expect, test } from "bun:test";
 import { FlotillaError } from "../../src/lib/errors.ts";
 import { decodeHello, encodeHello, type Hello, HELLO_LENGTH_MAX } from "../../transports/ws_hello.ts";
 
-const hello: Hello = { nodeId: "a", instance: "0011223344556677", url: "ws://a:7001", peers: [["b", "wss://b"]] };
+const hello: Hello = {
+  nodeId: "a",
+  instance: "0011223344556677",
+  url: "ws://a:7001",
+  peers: [["b", "wss://b"]],
+};
 
 function refusal(text: string): string {
   try {
@@ -21,7 +26,10 @@ describe("A hello", () => {
   });
 
   test("leaves peers out rather than be longer than a receiver takes", () => {
-    const peers = Array.from({ length: 1_000 }, (_, index) => ["n".repeat(100), `ws://${"h".repeat(200)}${index}`] as const);
+    const peers = Array.from(
+      { length: 1_000 },
+      (_, index) => ["n".repeat(100), `ws://${"h".repeat(200)}${index}`] as const,
+    );
     const text = encodeHello({ ...hello, peers });
     expect(text.length).toBeLessThan(HELLO_LENGTH_MAX);
     expect(decodeHello(text).peers.length).toBeGreaterThan(150);
@@ -48,7 +56,10 @@ describe("A hello", () => {
     ["peers that are no list", JSON.stringify({ ...valid, peers: { length: 1 } })],
     ["a peer that is no pair", JSON.stringify({ ...valid, peers: [["b"]] })],
     ["a peer without a usable id", JSON.stringify({ ...valid, peers: [["", "ws://b"]] })],
-    ["too many peers", JSON.stringify({ ...valid, peers: Array.from({ length: 257 }, () => ["b", "ws://b"]) })],
+    [
+      "too many peers",
+      JSON.stringify({ ...valid, peers: Array.from({ length: 257 }, () => ["b", "ws://b"]) }),
+    ],
     ["a text over the limit", JSON.stringify({ ...valid, padding: "x".repeat(HELLO_LENGTH_MAX) })],
   ])("is refused as malformed with %s", (_what, text) => {
     expect(refusal(text)).toBe("malformed");

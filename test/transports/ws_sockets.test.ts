@@ -89,7 +89,11 @@ async function harass(url: string): Promise<void> {
   for (let count = 0; count < 10; count++) outsider((socket) => socket.send(hello("b")));
   outsider(() => {});
   const { hostname, port } = new URL(url);
-  const raw = connect(Number(port), hostname, () => raw.write("GET /cluster HTTP/1.1\r\nupgrade: rubbish\r\n\r\n"));
+  const raw = connect(
+    Number(port),
+    hostname,
+    () => raw.write("GET /cluster HTTP/1.1\r\nupgrade: rubbish\r\n\r\n"),
+  );
   raw.on("error", () => {});
   await until("the outsiders that broke a rule to be closed", () => closed >= refused.length);
   raw.destroy();
@@ -131,7 +135,11 @@ describe("WsTransport over real sockets", () => {
     const servers = await Servers.open();
     const heard: number[] = [];
     const b = servers.transport("b");
-    await b.start({ packet: (_from, packet) => void heard.push(packet.byteLength), peerSeen() {}, peerGone() {} });
+    await b.start({
+      packet: (_from, packet) => void heard.push(packet.byteLength),
+      peerSeen() {},
+      peerGone() {},
+    });
     const a = servers.transport("a");
     let seen: Path | undefined;
     await a.start({ packet() {}, peerSeen: (_nodeId, path) => void (seen ??= path), peerGone() {} });
