@@ -273,8 +273,9 @@ export class ClusterManager implements Cluster, AsyncDisposable {
     this.#health?.cancel();
     for (const connectionId of [...outboxes.ids()]) outboxes.get(connectionId)?.close(CLOSE.leaving, "");
     router.stop();
-    directory.stop();
     await links.stop();
+    // Last: the ends of the sessions still reach it.
+    directory.stop();
     for (const connectionId of [...outboxes.ids()]) this.unregisterConnection(connectionId);
   }
 

@@ -1,0 +1,84 @@
+/** Whole nodes of one process in virtual time, with clients whose sockets are fakes. */
+import { createCluster, type ServableCluster } from "../../src/create.ts";
+import type { ClusterOptions } from "../../src/cluster/options.ts";
+import { seededRandom } from "../../src/lib/random.ts";
+import { MemoryHub, type MemoryHubOptions } from "../../transports/memory.ts";
+import { FakeSink } from "./fake_sink.ts";
+import { pendingCrypto } from "./pending_crypto.ts";
+import { SimClock, type SimView } from "./sim_clock.ts";
+
+export class SimClusterNode {
+  readonly cluster: ServableCluster;
+  readonly clock: SimView;
+  /** Node events in order: `up b`, `down b timeout`. */
+  readonly events: string[] = [];
+
+  constructor(sim: SimCluster, nodeId: string, options: Partial<ClusterOptions>) {
+    this.clock = sim.clock.view();
+    this.cluster = createCluster({
+      nodeId,
+      transportType: sim.hub.transport(nodeId, this.clock),
+      clock: this.clock,
+      random: seededRandom(sim.nextSeed()),
+      secret: "secret",
+      ...options,
+    });
+    this.cluster.on("nodeup", (event) => void this.events.push(`up ${event.nodeId}`));
+    this.cluster.on("nodedown", (event) => void this.events.push(`down ${event.nodeId} ${event.reason}`));
+  }
+
+  /** A client of this node; it reads at once. */
+  connect(connectionId: string, bytesPerMs?: number): FakeSink {
+    const sink = new FakeSink(this.clock, bytesPerMs);
+    this.cluster.registerConnection(connectionId, { endpoint: "/ws" }, sink);
+    return sink;
+  }
+}
+
+export class SimCluster {
+  readonly clock: SimClock = new SimClock({ pending: pendingCrypto });
+  readonly hub: MemoryHub;
+  readonly nodes: SimClusterNode[] = [];
+  #seed: number;
+
+  constructor(seed: number, hubOptions: Omit<MemoryHubOptions, "clock" | "random"> = {}) {
+    this.#seed = seed;
+    this.hub = new MemoryHub({ clock: this.clock, random: seededRandom(seed), ...hubOptions });
+  }
+
+  nextSeed(): number {
+    return ++this.#seed;
+  }
+
+  async node(nodeId: string, options: Partial<ClusterOptions> = {}): Promise<SimClusterNode> {
+    const node = new SimClusterNode(this, nodeId, options);
+    this.nodes.push(node);
+    await this.settle(node.cluster.start());
+    return node;
+  }
+
+  /** Runs until every node calls every other one up. */
+  async whole(limitMs = 30_000): Promise<void> {
+    await this.clock.runUntil(() => this.isWhole(), limitMs);
+  }
+
+  isWhole(): boolean {
+    const running = this.nodes.filter(({ cluster }) => cluster.running);
+    return running.every(({ cluster }) =>
+      cluster.view().nodes.filter(({ status }) => status === "up").length === running.length
+    );
+  }
+
+  /** Lets time pass until `promise` has settled, at most `limitMs`. */
+  async settle<Value>(promise: Promise<Value>, limitMs = 60_000): Promise<Value> {
+    let settled = false;
+    const watched = promise.finally(() => void (settled = true));
+    watched.catch(() => {});
+    await this.clock.runUntil(() => settled, limitMs);
+    return await watched;
+  }
+
+  async stop(): Promise<void> {
+    for (const { cluster } of this.nodes) await this.settle(cluster.shutdown());
+  }
+}
