@@ -2,6 +2,7 @@
 import type { ConnectionDetails } from "../connection/sink.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/logger.ts";
+import type { Random } from "../lib/random.ts";
 import type { Links } from "../link/contract.ts";
 import type { LocalConnection } from "./local.ts";
 import type { DirectoryOptions } from "./options.ts";
@@ -33,13 +34,14 @@ export interface Description {
 export interface DirectoryContext {
   readonly links: Pick<Links, "nodeId" | "register">;
   readonly clock: Clock;
+  readonly random: Random;
   readonly logger: Logger;
   readonly options?: Partial<DirectoryOptions>;
   /**
    * A later claim of another node beat this node's own connection; its entry is gone. Whoever holds the
    * socket closes it with 4409. Called while a frame is applied, or in a later turn.
    */
-  readonly onLost: (connection: LocalConnection) => void;
+  readonly onLost?: (connection: LocalConnection) => void;
 }
 
 /** Monotonic counters since start. `repairs` also has what `verify` set right. */

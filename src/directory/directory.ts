@@ -8,6 +8,7 @@
  */
 import type { ConnectionDetails } from "../connection/sink.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
+import { viewOf } from "../lib/bytes.ts";
 import { FlotillaError, reasonOf, shown } from "../lib/errors.ts";
 import type { Unsubscribe } from "../lib/events.ts";
 import type { Logger } from "../lib/logger.ts";
@@ -18,15 +19,16 @@ import type { Description, DirectoryContext, DirectoryStats, Route } from "./con
 import { checkDetails } from "./details.ts";
 import type { Digest } from "./digest.ts";
 import { checkConnectionId } from "./ids.ts";
+import { NONE } from "./id_index.ts";
 import { LocalConnections } from "./local.ts";
 import type { LocalConnection } from "./local.ts";
-import { DIRECTORY_DEFAULTS, PAGE_IDS_MAX, SWEEP_CLAIMS_PER_TURN } from "./options.ts";
+import { DIRECTORY_DEFAULTS, PAGE_IDS_MAX, SWEEP_SLOTS_PER_TURN } from "./options.ts";
 import type { DirectoryOptions } from "./options.ts";
 import { smallestAfter } from "./page.ts";
 import { Replication } from "./replication.ts";
 import { Resolver } from "./resolver.ts";
 import { HybridClock, STAMP_MAX } from "./stamp.ts";
-import { NONE, RouteTable } from "./table.ts";
+import { RouteTable } from "./table.ts";
 import type { Owner } from "./table.ts";
 import { decodeFrame, encodeFrame } from "./wire.ts";
 import type { Claim, OwnerState } from "./wire.ts";
@@ -36,9 +38,9 @@ export class Directory implements LinkService {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #options: DirectoryOptions;
-  readonly #onLost: (connection: LocalConnection) => void;
+  #onLost: (connection: LocalConnection) => void;
   readonly #stamps: HybridClock;
-  readonly #table = new RouteTable();
+  readonly #table: RouteTable;
   readonly #own: Owner;
   readonly #local = new LocalConnections();
   readonly #replication: Replication;
@@ -56,13 +58,14 @@ export class Directory implements LinkService {
   #sweeping: Timer | undefined;
 
   /** Registers itself with the links, so only before they start. */
-  constructor({ links, clock, logger, options, onLost }: DirectoryContext) {
+  constructor({ links, clock, random, logger, options, onLost }: DirectoryContext) {
     this.#nodeId = links.nodeId;
     this.#clock = clock;
     this.#logger = logger;
     this.#options = { ...DIRECTORY_DEFAULTS, ...options };
-    this.#onLost = onLost;
+    this.#onLost = onLost ?? (() => {});
     this.#stamps = new HybridClock(clock, this.#options.clockSkewMaxMs);
+    this.#table = new RouteTable(viewOf(random.bytes(4)).getInt32(0));
     this.#own = this.#table.open(this.#nodeId);
     this.#replication = new Replication({
       clock,
@@ -90,6 +93,11 @@ export class Directory implements LinkService {
       send: (session, frame) => void session.send(CONTROL, DIRECTORY_PORT, encodeFrame(frame)),
     }, this.#stats);
     links.register(DIRECTORY_PORT, this);
+  }
+
+  /** Replaces who hears of connections lost to a later claim, see `DirectoryContext.onLost`. */
+  onLost(listener: (connection: LocalConnection) => void): void {
+    this.#onLost = listener;
   }
 
   /** Begins the heartbeats. Idempotent. */
@@ -236,7 +244,7 @@ export class Directory implements LinkService {
   /**
    * Counts the whole table again, compares it with the running counts and digests and with this node's own
    * connections, sets right what differs and returns how many differences there were. Where a peer's entries
-   * differ from what that peer has shows at its next heartbeat. Looks at every route.
+   * differ from what that peer has shows at its next heartbeat. Looks at every route: a tenth of a second for a million.
    */
   verify(): number {
     let differences = this.#table.recount().size;
@@ -307,7 +315,7 @@ export class Directory implements LinkService {
     this.#replication.flushLater();
     this.#changed(connectionId);
     // Beaten already: only by a claim with the last stamp there is. The caller first gets its handle.
-    if (!this.#isWinner(connectionId)) queueMicrotask(() => this.#concede(connectionId));
+    if (stamp === STAMP_MAX) queueMicrotask(() => this.#concede(connectionId));
   }
 
   /** Takes an own entry back. */
@@ -348,7 +356,7 @@ export class Directory implements LinkService {
   }
 
   #changed(id: string): void {
-    if (this.#table.winner(id) !== NONE) this.#resolver.known(id);
+    if (this.#resolver.curious && this.#table.winner(id) !== NONE) this.#resolver.known(id);
     for (const listener of this.#listeners) this.#guard("onRouteChange", () => listener(id));
   }
 
@@ -364,7 +372,7 @@ export class Directory implements LinkService {
   #sweepLater(): void {
     this.#sweeping ??= this.#clock.timer(0, () => {
       this.#sweeping = undefined;
-      if (!this.#table.sweep(SWEEP_CLAIMS_PER_TURN, (id) => this.#changed(id))) this.#sweepLater();
+      if (!this.#table.sweep(SWEEP_SLOTS_PER_TURN, (id) => this.#changed(id))) this.#sweepLater();
     });
   }
 

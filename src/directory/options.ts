@@ -35,8 +35,8 @@ export const LOG_BYTES_MAX = 1_048_576;
 export const LOG_FRAMES_MAX = 4_096;
 /** Unfinished snapshots of one peer whose entries are kept; the oldest go first. */
 export const UNFINISHED_SNAPSHOTS_MAX = 8;
-/** Claims looked at in one turn while the entries of nodes that are gone are swept out. */
-export const SWEEP_CLAIMS_PER_TURN = 16_384;
+/** Slots looked at in one turn while the entries of nodes that are gone are swept out (a few ms). */
+export const SWEEP_SLOTS_PER_TURN = 8_192;
 /** Questions and requests for details under way at once. */
 export const QUESTIONS_MAX = 10_000;
 /** Connections remembered as nobody's. */

@@ -81,10 +81,14 @@ export class Questions {
     if (question !== undefined) this.#without(question, peer);
   }
 
+  /** Nothing is asked, and nothing remembered as nobody's. */
+  get idle(): boolean {
+    return this.#byId.size === 0 && this.#nobody.size === 0;
+  }
+
   /** Somebody has `id`. */
   known(id: string): void {
-    if (this.#nobody.size > 0) this.#nobody.delete(id);
-    if (this.#byId.size === 0) return;
+    this.#nobody.delete(id);
     const question = this.#byId.get(id);
     if (question !== undefined) this.#end(question);
   }

@@ -99,6 +99,11 @@ export class Resolver {
     }
   }
 
+  /** Whether `known` would make any difference, whatever the id. */
+  get curious(): boolean {
+    return !this.#questions.idle;
+  }
+
   /** Somebody has `id`. */
   known(id: string): void {
     this.#questions.known(id);

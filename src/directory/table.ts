@@ -6,14 +6,15 @@
  * then the higher nodeId. So every node that holds the same claims names the same winner, in whatever order
  * they came.
  *
- * Built for a million claims: one Map from id to the slot of the winner, and typed arrays by slot; only the
- * few contested ids have more (`#weaker`). What an owner claims belongs to one of its *generations*: a
- * snapshot is received into a new generation, and whatever it did not mention goes away with the old one at
- * its end. Dropping a generation is one step, however many claims it has: they stop counting at once, and
- * their memory is swept out in pieces later.
+ * Built for a million claims: an index from id to the slot of the winner, and arrays by slot; only the few
+ * contested ids have more (`#weaker`). What an owner claims belongs to one of its *generations*: a snapshot
+ * is received into a new generation, and whatever it did not mention goes away with the old one at its end.
+ * Dropping a generation is one step, however many claims it has: they stop counting at once, and their
+ * memory is swept out in pieces later.
  */
 import { countClaim, emptyDigest, equalDigests } from "./digest.ts";
 import type { Digest } from "./digest.ts";
+import { IdIndex, NONE } from "./id_index.ts";
 
 /** Who claims: this node, or one session with a peer. Compare by identity. */
 export interface Owner {
@@ -28,35 +29,42 @@ interface Generation {
   readonly digest: Digest;
 }
 
+/** One pass over all slots. */
 interface Sweep {
-  readonly entries: IterableIterator<[string, number]>;
+  next: number;
+  readonly end: number;
   /** The generations whose last claims this pass removes. */
   readonly dead: readonly number[];
 }
 
-/** No slot. */
-export const NONE = -1;
 const GENERATIONS_MAX = 65_535;
 const SLOTS_AT_FIRST = 256;
 
 export class RouteTable {
-  readonly #winners = new Map<string, number>();
+  /** id → the slot of its strongest claim. */
+  readonly #heads: IdIndex;
   /** Of contested ids only: slot → the slot of the next weaker claim. */
   readonly #weaker = new Map<number, number>();
   /** By index; undefined where dropped or never used. */
   readonly #generations: (Generation | undefined)[] = [];
-  #freeGenerations: number[] = [];
+  readonly #freeGenerations: number[] = [];
   /** Dropped, and possibly still named by slots. */
   #dead: number[] = [];
   #sweep: Sweep | undefined;
 
-  // By slot. A handle has 48 bits: 32 and 16. `#handleLow` of a free slot is the next free one plus one.
+  // By slot. A handle has 47 bits, in two parts. A free slot has no id, and `#handleLow` is the next free
+  // one plus one.
+  readonly #ids: string[] = [];
   #generationOf = new Uint16Array(SLOTS_AT_FIRST);
   #handleLow = new Uint32Array(SLOTS_AT_FIRST);
   #handleHigh = new Uint16Array(SLOTS_AT_FIRST);
   #stamps = new Float64Array(SLOTS_AT_FIRST);
-  #slotsUsed = 0;
   #firstFree = NONE;
+
+  /** `seed`: see IdIndex. */
+  constructor(seed = 0) {
+    this.#heads = new IdIndex(this.#ids, seed);
+  }
 
   /** A new owner without claims. */
   open(nodeId: string): Owner {
@@ -68,7 +76,7 @@ export class RouteTable {
   /** Begins a new generation: what is put from now on survives the next `settle`. */
   renew(owner: Owner): void {
     if (this.#freeGenerations.length === 0 && this.#generations.length >= GENERATIONS_MAX) {
-      while (!this.sweep(this.#winners.size + 1)) continue;
+      while (!this.sweep(this.#ids.length + 1)) continue;
     }
     const index = this.#freeGenerations.pop() ?? this.#generations.length;
     const generation: Generation = { index, owner, digest: emptyDigest() };
@@ -108,22 +116,21 @@ export class RouteTable {
 
   /** The slot of the claim that counts, or NONE. */
   winner(id: string): number {
-    let slot = this.#winners.get(id);
-    while (slot !== undefined && this.#generationAt(slot) === undefined) slot = this.#weaker.get(slot);
-    return slot ?? NONE;
+    let slot = this.#heads.find(id);
+    while (slot !== NONE && this.#generationAt(slot) === undefined) slot = this.#next(slot);
+    return slot;
   }
 
   /** The slot of `owner`'s claim on `id`, winning or not, or NONE. */
   claim(owner: Owner, id: string): number {
-    let slot = this.#winners.get(id);
-    while (slot !== undefined && this.#generationAt(slot)?.owner !== owner) slot = this.#weaker.get(slot);
-    return slot ?? NONE;
+    let slot = this.#heads.find(id);
+    while (slot !== NONE && this.#generationAt(slot)?.owner !== owner) slot = this.#next(slot);
+    return slot;
   }
 
   /** Whether there may be more than one claim on `id`. */
   contested(id: string): boolean {
-    const slot = this.#winners.get(id);
-    return slot !== undefined && this.#weaker.has(slot);
+    return this.#weaker.size > 0 && this.#next(this.#heads.find(id)) !== NONE;
   }
 
   ownerAt(slot: number): Owner {
@@ -140,8 +147,10 @@ export class RouteTable {
 
   /** Every id that somebody claims, in no order. */
   *ids(): IterableIterator<string> {
-    for (const [id, slot] of this.#winners) {
-      if (this.#generationAt(slot) !== undefined || this.winner(id) !== NONE) yield id;
+    for (let slot = 0; slot < this.#ids.length; slot++) {
+      const id = this.#ids[slot] as string;
+      if (id === "" || this.#generationAt(slot) === undefined) continue;
+      if (this.#weaker.size === 0 || this.winner(id) === slot) yield id;
     }
   }
 
@@ -152,71 +161,67 @@ export class RouteTable {
   put(owner: Owner, id: string, handle: number, stamp: number): boolean {
     const generation = owner.generations.at(-1);
     if (generation === undefined) return false;
-    const head = this.#winners.get(id);
-    if (head === undefined) {
-      this.#winners.set(id, this.#take(id, generation, handle, stamp));
+    const head = this.#heads.find(id);
+    const slot = this.#take(id, generation, handle, stamp);
+    if (head === NONE) {
+      this.#heads.set(id, slot);
       return true;
     }
     // Of a winner that was dropped nobody has been told yet, so whatever comes now is a change.
     const lost = this.#generationAt(head) === undefined;
     const before = lost ? undefined : { owner: this.ownerAt(head), handle: this.handleAt(head) };
-    const claims = this.#unlink(id, head, owner);
-    claims.push(this.#take(id, generation, handle, stamp));
-    this.#link(id, claims);
+    this.#rebuild(id, head, owner, slot);
     const after = this.winner(id);
     return this.ownerAt(after) !== before?.owner || this.handleAt(after) !== before.handle;
   }
 
   /** `owner` takes its claim on `id` back. True when another claim, or none, counts now. */
   remove(owner: Owner, id: string): boolean {
-    const head = this.#winners.get(id);
-    if (head === undefined) return false;
+    const head = this.#heads.find(id);
+    if (head === NONE) return false;
     const winner = this.#generationAt(head)?.owner;
-    this.#link(id, this.#unlink(id, head, owner));
+    this.#rebuild(id, head, owner, NONE);
     return winner === undefined || winner === owner;
   }
 
   /**
-   * Frees what dropped generations left behind, looking at about `claims` claims. `gone` hears each id whose
-   * first claim was among it. True when there is nothing left to sweep.
+   * Frees what dropped generations left behind, looking at `slots` slots. `gone` hears each id whose first
+   * claim was among it. True when there is nothing left to sweep.
    */
-  sweep(claims: number, gone?: (id: string) => void): boolean {
+  sweep(slots: number, gone?: (id: string) => void): boolean {
     if (this.#sweep === undefined) {
       if (this.#dead.length === 0) return true;
-      this.#sweep = { entries: this.#winners.entries(), dead: this.#dead };
+      this.#sweep = { next: 0, end: this.#ids.length, dead: this.#dead };
       this.#dead = [];
     }
-    const { entries, dead } = this.#sweep;
-    for (let looked = 0; looked < claims; looked++) {
-      const next = entries.next();
-      if (next.done) {
-        this.#freeGenerations.push(...dead);
-        this.#sweep = undefined;
-        return this.#dead.length === 0;
-      }
-      const [id, head] = next.value;
+    const sweep = this.#sweep;
+    const until = Math.min(sweep.end, sweep.next + slots);
+    for (; sweep.next < until; sweep.next++) {
+      const id = this.#ids[sweep.next] as string;
+      if (id === "" || this.#generationAt(sweep.next) !== undefined) continue;
+      const head = this.#heads.find(id);
       const lost = this.#generationAt(head) === undefined;
-      if (!lost && (this.#weaker.size === 0 || !this.#weaker.has(head))) continue;
-      this.#link(id, this.#unlink(id, head, undefined));
+      this.#rebuild(id, head, undefined, NONE);
       if (lost) gone?.(id);
     }
-    return false;
+    if (until < sweep.end) return false;
+    this.#freeGenerations.push(...sweep.dead);
+    this.#sweep = undefined;
+    return this.#dead.length === 0;
   }
 
   /** Counts all claims again; returns the owners whose running count or digest was wrong, now set right. */
   recount(): Set<Owner> {
-    const counted = new Map<Generation, Digest>();
-    for (const generation of this.#generations) if (generation) counted.set(generation, emptyDigest());
-    for (const [id, head] of this.#winners) {
-      for (let slot: number | undefined = head; slot !== undefined; slot = this.#weaker.get(slot)) {
-        const generation = this.#generationAt(slot);
-        const digest = generation && counted.get(generation);
-        if (digest) countClaim(digest, 1, id, this.handleAt(slot), this.stampAt(slot));
-      }
+    const counted = this.#generations.map(emptyDigest);
+    for (let slot = 0; slot < this.#ids.length; slot++) {
+      const id = this.#ids[slot] as string;
+      const digest = counted[this.#generationOf[slot] as number];
+      if (id !== "" && digest) countClaim(digest, 1, id, this.handleAt(slot), this.stampAt(slot));
     }
     const wrong = new Set<Owner>();
-    for (const [generation, digest] of counted) {
-      if (equalDigests(generation.digest, digest)) continue;
+    for (const generation of this.#generations) {
+      const digest = generation && counted[generation.index];
+      if (!digest || equalDigests(generation.digest, digest)) continue;
       Object.assign(generation.digest, digest);
       wrong.add(generation.owner);
     }
@@ -227,33 +232,32 @@ export class RouteTable {
     return this.#generations[this.#generationOf[slot] as number];
   }
 
-  /** Takes the chain of `id` apart; frees the claims of `owner` and of nobody, and returns the others. */
-  #unlink(id: string, head: number, owner: Owner | undefined): number[] {
-    const kept: number[] = [];
-    let slot: number | undefined = head;
-    while (slot !== undefined) {
-      const next = this.#weaker.get(slot);
-      if (next !== undefined) this.#weaker.delete(slot);
-      const generation = this.#generationAt(slot);
-      if (generation !== undefined && generation.owner !== owner) kept.push(slot);
-      else this.#free(id, slot, generation);
-      slot = next;
-    }
-    return kept;
+  #next(slot: number): number {
+    return this.#weaker.get(slot) ?? NONE;
   }
 
-  /** Makes `claims` the chain of `id`, strongest first. */
-  #link(id: string, claims: number[]): void {
-    if (claims.length > 1) claims.sort((a, b) => this.#order(a, b));
-    const head = claims[0];
-    if (head === undefined) {
-      this.#winners.delete(id);
-      return;
+  /**
+   * Builds the chain of `id` anew, strongest first: with `added` (unless NONE), and without the claims of
+   * `removed` and of nobody.
+   */
+  #rebuild(id: string, head: number, removed: Owner | undefined, added: number): void {
+    const claims = added === NONE ? [] : [added];
+    const freed: number[] = [];
+    for (let slot = head, next = NONE; slot !== NONE; slot = next) {
+      next = this.#next(slot);
+      if (next !== NONE) this.#weaker.delete(slot);
+      const owner = this.#generationAt(slot)?.owner;
+      (owner === undefined || owner === removed ? freed : claims).push(slot);
     }
-    if (this.#winners.get(id) !== head) this.#winners.set(id, head);
+    if (claims.length > 1) claims.sort((a, b) => this.#order(a, b));
     for (let at = 1; at < claims.length; at++) {
       this.#weaker.set(claims[at - 1] as number, claims[at] as number);
     }
+    const strongest = claims[0];
+    if (strongest === undefined) this.#heads.delete(id);
+    else if (strongest !== head) this.#heads.set(id, strongest);
+    // Last, since the index compares with the ids in the slots.
+    for (const slot of freed) this.#free(slot);
   }
 
   #order(a: number, b: number): number {
@@ -267,11 +271,12 @@ export class RouteTable {
   #take(id: string, generation: Generation, handle: number, stamp: number): number {
     let slot = this.#firstFree;
     if (slot === NONE) {
-      slot = this.#slotsUsed++;
+      slot = this.#ids.length;
       if (slot === this.#stamps.length) this.#grow();
     } else {
       this.#firstFree = (this.#handleLow[slot] as number) - 1;
     }
+    this.#ids[slot] = id;
     this.#generationOf[slot] = generation.index;
     this.#handleLow[slot] = handle;
     this.#handleHigh[slot] = Math.floor(handle / 4_294_967_296);
@@ -280,10 +285,11 @@ export class RouteTable {
     return slot;
   }
 
-  #free(id: string, slot: number, generation: Generation | undefined): void {
-    if (generation !== undefined) {
-      countClaim(generation.digest, -1, id, this.handleAt(slot), this.stampAt(slot));
-    }
+  #free(slot: number): void {
+    const id = this.#ids[slot] as string;
+    const digest = this.#generationAt(slot)?.digest;
+    if (digest) countClaim(digest, -1, id, this.handleAt(slot), this.stampAt(slot));
+    this.#ids[slot] = "";
     this.#handleLow[slot] = this.#firstFree + 1;
     this.#firstFree = slot;
   }

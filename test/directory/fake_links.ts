@@ -13,6 +13,8 @@ export class FakeSession implements Session {
   readonly nodeId: string;
   readonly incarnation = "0123456789abcdef";
   live = true;
+  /** Breaks the contract on purpose: what becomes of a frame on its way; undefined loses it. */
+  tamper: (frame: Frame) => Frame | undefined = (frame) => frame;
   sentFrames = 0;
   sentBytes = 0;
   mostPendingBytes = 0;
@@ -59,7 +61,7 @@ export class FakeSession implements Session {
 
   release(): void {
     this.#held = false;
-    for (const lane of LANES) while (this.#due(lane).length > 0) this.#deliver(lane);
+    for (const lane of LANES) while (this.live && this.#due(lane).length > 0) this.#deliver(lane);
   }
 
   #due(lane: Lane): { port: number; frame: Frame }[] {
@@ -75,9 +77,11 @@ export class FakeSession implements Session {
     this.#network.clock.timer(this.#network.delayMs(), () => {
       this.#pending[lane] = this.pendingBytes(lane) - frame.byteLength;
     });
+    // The receiver owns its bytes; the sender may share one frame among sessions.
+    const arrived = this.tamper(frame.slice());
+    if (arrived === undefined) return;
     try {
-      // The receiver owns its bytes; the sender may share one frame among sessions.
-      this.#to.service(port)?.frame?.(this.#other, lane, frame.slice());
+      this.#to.service(port)?.frame?.(this.#other, lane, arrived);
     } catch (thrown) {
       this.#network.faults.push(thrown);
       this.#network.end(this, "fault");
@@ -87,7 +91,7 @@ export class FakeSession implements Session {
 
 export class FakeLinks implements Pick<Links, "nodeId" | "register" | "session" | "sessions"> {
   readonly nodeId: string;
-  readonly live = new Map<string, FakeSession>();
+  readonly live: Map<string, FakeSession> = new Map();
   readonly #services = new Map<number, LinkService>();
 
   constructor(nodeId: string) {
@@ -117,7 +121,7 @@ export class FakeLinks implements Pick<Links, "nodeId" | "register" | "session" 
 
 export class FakeNetwork {
   readonly clock: Clock;
-  readonly nodes = new Map<string, FakeLinks>();
+  readonly nodes: Map<string, FakeLinks> = new Map();
   /** What services threw at frames. */
   readonly faults: unknown[] = [];
   /** One way, in ms; asked for each frame. */
@@ -174,7 +178,9 @@ export class FakeNetwork {
 
   #links(nodeId: string): FakeLinks {
     const links = this.nodes.get(nodeId);
-    if (links === undefined) throw new FlotillaError("invalid-option", `find node ${nodeId}: it was not made`);
+    if (links === undefined) {
+      throw new FlotillaError("invalid-option", `find node ${nodeId}: it was not made`);
+    }
     return links;
   }
 }
