@@ -9,8 +9,8 @@ export function remoteAddress(address: string | undefined, port: number | undefi
 /** True for a name or address that only ever means this machine; brackets around IPv6 are allowed. */
 export function isLoopback(hostname: string): boolean {
   const name = hostname.toLowerCase().replace(/^\[(.*)\]$/, "$1").replace(/\.$/, "");
-  return name === "localhost" || name.endsWith(".localhost") || name === "::1"
-    || /^(::ffff:)?127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(name);
+  return name === "localhost" || name.endsWith(".localhost") || name === "::1" ||
+    /^(::ffff:)?127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(name);
 }
 
 /** `http://host:port` as reachable from this machine: a wildcard address becomes loopback. */

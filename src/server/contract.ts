@@ -1,10 +1,10 @@
 /**
  * The server: HTTP and WebSocket on one port, on every runtime.
  *
- * `listen` serves any fetch handler through one thin adapter per runtime (`sockets/`); `flotillaRoutes` are the
- * Hono routes of a node; `serve` is both in one call. Only the adapters name a runtime, and they are loaded by
- * dynamic import. May import: lib, connection, router's outcome, the cluster's contract (types), the transport
- * contract.
+ * `listen` serves any fetch handler through one thin adapter per runtime (`sockets/`); `flotillaRoutes` are
+ * the Hono routes of a node; `serve` is both in one call. Only the adapters name a runtime, and they are
+ * loaded by dynamic import. May import: lib, connection; as types: the cluster's contract, router's outcomes,
+ * the transport contract.
  */
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/logger.ts";
@@ -18,7 +18,9 @@ export interface RemoteAddress {
   readonly loopback: boolean;
 }
 
-/** Called when the socket is open; returns what is to happen with it. Throwing closes the socket with 1011. */
+/**
+ * Called when the socket is open; returns what is to happen with it. Throwing closes the socket with 1011.
+ */
 export type OpenSocket = (socket: Socket) => SocketEvents;
 
 export interface UpgradeOptions {
@@ -34,9 +36,9 @@ export interface RequestContext {
   /** The listener is bound to a loopback address, so nobody on another machine reaches it directly. */
   readonly loopbackOnly: boolean;
   /**
-   * Asks for the request to become a WebSocket and returns the response the route must answer with. The upgrade
-   * happens when the handler's answer is that response (or a copy: middleware may add headers, which are not
-   * sent); any other answer refuses it.
+   * Asks for the request to become a WebSocket and returns the response the route must answer with. The
+   * upgrade happens when the handler's answer is that response (or a copy: middleware may add headers, which
+   * are not sent); any other answer refuses it.
    */
   upgrade(open: OpenSocket, options: UpgradeOptions): Response;
 }
@@ -69,7 +71,9 @@ export interface ListenOptions {
 }
 
 /** ListenOptions with every default applied; what the adapters get. */
-export type ListenSettings = { readonly [Name in keyof ListenOptions]-?: Exclude<ListenOptions[Name], undefined> };
+export type ListenSettings = {
+  readonly [Name in keyof ListenOptions]-?: Exclude<ListenOptions[Name], undefined>;
+};
 
 /** A running server. */
 export interface Listener {

@@ -1,5 +1,11 @@
 import { reasonOf } from "../lib/errors.ts";
-import type { ListenSettings, OpenSocket, RemoteAddress, RequestContext, UpgradeOptions } from "./contract.ts";
+import type {
+  ListenSettings,
+  OpenSocket,
+  RemoteAddress,
+  RequestContext,
+  UpgradeOptions,
+} from "./contract.ts";
 import { isLoopback } from "./address.ts";
 
 /** An upgrade the handler asked for and answered with. */
@@ -36,7 +42,9 @@ export async function exchange(
   try {
     const response = await settings.fetch(request, { flotilla: context });
     const agreed = wanted !== undefined && response.status === 200 && response.headers.has(MARK);
-    return agreed && wanted !== undefined ? { kind: "upgrade", upgrade: wanted } : { kind: "response", response };
+    return agreed && wanted !== undefined
+      ? { kind: "upgrade", upgrade: wanted }
+      : { kind: "response", response };
   } catch (thrown) {
     settings.logger.error("a request handler threw", { method: request.method, reason: reasonOf(thrown) });
     return { kind: "response", response: errorResponse(500, "internal", "the request handler failed") };

@@ -51,12 +51,17 @@ function resolve(options: ListenOptions): ListenSettings {
 
 function requireWhole(name: string, value: number, min: number, max: number): void {
   if (Number.isInteger(value) && value >= min && value <= max) return;
-  throw new FlotillaError("invalid-option", `${name} must be a whole number from ${min} to ${max}, not ${shown(value)}`);
+  throw new FlotillaError(
+    "invalid-option",
+    `${name} must be a whole number from ${min} to ${max}, not ${shown(value)}`,
+  );
 }
 
 function listenError(settings: ListenSettings, cause: unknown): unknown {
   const { hostname, port } = settings;
-  const { code, name } = cause instanceof Error ? cause as Error & { code?: unknown } : { code: "", name: "" };
+  const { code, name } = cause instanceof Error
+    ? cause as Error & { code?: unknown }
+    : { code: "", name: "" };
   const why = code === "EADDRINUSE" || name === "AddrInUse"
     ? "the port is in use"
     : code === "EADDRNOTAVAIL" || name === "AddrNotAvailable" || code === "ENOTFOUND"

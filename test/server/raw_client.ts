@@ -51,7 +51,9 @@ export class RawClient {
           "sec-websocket-version": "13",
           ...headers,
         };
-        const lines = Object.entries(all).filter(([, value]) => value !== "").map(([name, value]) => `${name}: ${value}`);
+        const lines = Object.entries(all).filter(([, value]) => value !== "").map(([name, value]) =>
+          `${name}: ${value}`
+        );
         tcp.write([`GET ${path} HTTP/1.1`, ...lines, "", ""].join("\r\n"));
         resolve(new RawClient(tcp));
       });
@@ -102,7 +104,10 @@ export class RawClient {
     const payload = this.frames.find((frame) => frame.opcode === OPCODE.close)?.payload;
     if (payload === undefined) return undefined;
     if (payload.byteLength < 2) return { code: 1005, reason: "" };
-    return { code: (payload[0] ?? 0) * 256 + (payload[1] ?? 0), reason: new TextDecoder().decode(payload.subarray(2)) };
+    return {
+      code: (payload[0] ?? 0) * 256 + (payload[1] ?? 0),
+      reason: new TextDecoder().decode(payload.subarray(2)),
+    };
   }
 
   #received(chunk: Uint8Array): void {

@@ -1,13 +1,17 @@
 /**
- * The adapter for Bun: `Bun.serve` and its ServerWebSocket. What differs there: a send over `backpressureLimit`
- * is dropped without a word, closing calls the close handler inside the call, silent requests are cut after ten
- * seconds, bodies end at 128 MB.
+ * The adapter for Bun: `Bun.serve` and its ServerWebSocket. What differs there: a send over
+ * `backpressureLimit` is dropped without a word, closing calls the close handler inside the call, silent
+ * requests are cut after ten seconds, bodies end at 128 MB.
  */
+import { CLOSE } from "../../lib/close_codes.ts";
 import { localUrl, remoteAddress } from "../address.ts";
 import type { Listener, ListenSettings } from "../contract.ts";
 import { exchange, notAHandshake, type WantedUpgrade } from "../exchange.ts";
 import { LISTENER_CLOSE_MS, OpenSockets } from "./open_sockets.ts";
 import type { RawSocket, ServerSocket } from "./server_socket.ts";
+
+/** The reason Bun gives, with 1006, when it has closed a socket with 1009. */
+const TOO_BIG = "Received too big message";
 
 /** What travels with a socket: the wish until it is open, then the socket it became. */
 interface Attached {
@@ -28,7 +32,9 @@ export function listenOnBun(settings: ListenSettings): Listener {
       if (answer.kind === "response") return answer.response;
       const { protocol } = answer.upgrade;
       const headers = protocol === undefined ? {} : { "sec-websocket-protocol": protocol };
-      return server.upgrade(request, { data: { wanted: answer.upgrade }, headers }) ? undefined : notAHandshake();
+      return server.upgrade(request, { data: { wanted: answer.upgrade }, headers })
+        ? undefined
+        : notAHandshake();
     },
     websocket: {
       backpressureLimit: 0,
@@ -45,7 +51,10 @@ export function listenOnBun(settings: ListenSettings): Listener {
       drain: (ws) => ws.data.socket?.drained(),
       ping: (ws) => ws.data.socket?.heard(),
       pong: (ws) => ws.data.socket?.heard(),
-      close: (ws, code, reason) => ws.data.socket?.ended(code, reason),
+      close: (ws, code, reason) => {
+        if (reason === TOO_BIG) ws.data.socket?.ended(CLOSE.tooLarge, reason);
+        else ws.data.socket?.ended(code, reason);
+      },
     },
   });
   const port = server.port ?? settings.port;

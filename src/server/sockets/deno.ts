@@ -1,7 +1,7 @@
 /**
- * The adapter for Deno: `Deno.serve` and its standard server-side WebSocket. What differs there: no ping and no
- * drain event, abnormal ends carry code 0, a lost client's close is reported twice, 64 MiB a message whatever is
- * asked, an exception in a handler ends the process.
+ * The adapter for Deno: `Deno.serve` and its standard server-side WebSocket. What differs there: no ping and
+ * no drain event, abnormal ends carry code 0, a lost client's close is reported twice, 64 MiB a message
+ * whatever is asked, an exception in a handler ends the process.
  */
 import { sleep } from "../../lib/clock.ts";
 import type { SocketEvents } from "../../lib/socket.ts";
@@ -72,7 +72,12 @@ function upgrade(
   return response;
 }
 
-function attach(webSocket: WebSocket, wanted: WantedUpgrade, sockets: OpenSockets, settings: ListenSettings): void {
+function attach(
+  webSocket: WebSocket,
+  wanted: WantedUpgrade,
+  sockets: OpenSockets,
+  settings: ListenSettings,
+): void {
   const cuttable = Object.assign(webSocket, { terminate: () => cut(webSocket) });
   webSocket.onopen = () => {
     const events: SocketEvents = {

@@ -1,17 +1,21 @@
 /**
  * The adapter for Node: node:http, @hono/node-server for requests, ws for sockets. What differs there: `send`
- * does not copy (the contract forbids changing the bytes), received binary messages are slices of a shared pool,
- * a rejecting handler ends the process, nothing pings, closing the server waits for sockets for ever.
+ * does not copy (the contract forbids changing the bytes), received binary messages are slices of a shared
+ * pool, a rejecting handler ends the process, nothing pings, closing the server waits for sockets for ever.
  */
 import { createServer, type IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo, Socket as TcpSocket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { WebSocket as WsSocket, WebSocketServer } from "ws";
+import { CLOSE } from "../../lib/close_codes.ts";
 import { localUrl, remoteAddress } from "../address.ts";
 import type { Listener, ListenSettings } from "../contract.ts";
 import { exchange, notAHandshake, type WantedUpgrade } from "../exchange.ts";
 import { LISTENER_CLOSE_MS, OpenSockets } from "./open_sockets.ts";
 import type { RawSocket, ServerSocket } from "./server_socket.ts";
+
+/** What ws says of a message over its limit. */
+const TOO_BIG = "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH";
 
 export async function listenOnNode(settings: ListenSettings): Promise<Listener> {
   const [{ getRequestListener }, ws] = await Promise.all([import("@hono/node-server"), import("ws")]);
@@ -92,7 +96,9 @@ function requestOf(incoming: IncomingMessage): Request | undefined {
       headers.append(incoming.rawHeaders[index] ?? "", incoming.rawHeaders[index + 1] ?? "");
     }
     if (incoming.method !== "GET") return undefined;
-    return new Request(new URL(incoming.url ?? "/", `http://${incoming.headers.host ?? "localhost"}`).href, { headers });
+    return new Request(new URL(incoming.url ?? "/", `http://${incoming.headers.host ?? "localhost"}`).href, {
+      headers,
+    });
   } catch {
     return undefined;
   }
@@ -143,9 +149,15 @@ function attach(webSocket: WsSocket, wanted: WantedUpgrade, sockets: OpenSockets
   });
   webSocket.on("ping", () => socket?.heard());
   webSocket.on("pong", () => socket?.heard());
+  let tooLarge = false;
   // ws has already begun to close (1009 for a message over the limit, 1002 or 1007 for a broken one).
-  webSocket.on("error", () => socket?.closing());
-  webSocket.on("close", (code: number, reason: Buffer) => socket?.ended(code, reason.toString()));
+  webSocket.on("error", (error: Error & { code?: string }) => {
+    tooLarge ||= error.code === TOO_BIG;
+    socket?.closing();
+  });
+  webSocket.on("close", (code: number, reason: Buffer) => {
+    socket?.ended(tooLarge ? CLOSE.tooLarge : code, reason.toString());
+  });
   socket = sockets.adopt(raw, wanted);
   socket.start();
 }

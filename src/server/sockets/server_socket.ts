@@ -12,7 +12,9 @@ export const CLOSE_TIMEOUT_MS = 5_000;
 /** No close frame was seen (RFC 6455, 7.1.5). */
 const ABNORMAL = 1006;
 
-/** What an adapter must be able to do with its runtime's socket; it is called only while the socket is open. */
+/**
+ * What an adapter must be able to do with its runtime's socket; it is called only while the socket is open.
+ */
 export interface RawSocket {
   readonly bufferedBytes: number;
   /** False when the socket turns out to be no longer open. */
@@ -61,7 +63,9 @@ export class ServerSocket implements Socket {
     this.#onEnd = onEnd;
   }
 
-  /** Hands the socket to its owner. Apart from the constructor, so that the adapter can know the socket first. */
+  /**
+   * Hands the socket to its owner. Apart from the constructor, so that the adapter can know the socket first.
+   */
   start(): void {
     try {
       this.#events = this.#upgrade.open(this);
@@ -136,7 +140,9 @@ export class ServerSocket implements Socket {
     this.#silent = false;
   }
 
-  /** The socket is gone; `code` 0 or 1006 when no close frame was seen. The owner hears of it in a later turn. */
+  /**
+   * The socket is gone; `code` 0 or 1006 when no close frame was seen. The owner hears of it in a later turn.
+   */
   ended(code: number, reason: string): void {
     queueMicrotask(() => this.#end(code === 0 ? ABNORMAL : code, reason));
   }

@@ -1,0 +1,137 @@
+import { CLOSE } from "../lib/close_codes.ts";
+import type { Socket, SocketEvents } from "../lib/socket.ts";
+import type { ConnectionSink } from "../connection/sink.ts";
+import type { RemoteAddress } from "./contract.ts";
+import { errorResponse } from "./exchange.ts";
+import { type Admission, identify } from "./identify.ts";
+import { originAllowed } from "./origins.ts";
+import type { RouteOptions, ServedCluster } from "./serving.ts";
+import { requestContext, type RouteContext, upgrade, wantsWebSocket } from "./upgrade.ts";
+
+const NO_EVENTS: SocketEvents = { message() {}, drain() {}, close() {} };
+
+/**
+ * `GET /ws`: end users. Whoever may not connect is let in and closed at once, since a browser cannot read why
+ * an upgrade was refused: 4001 with the reason (unauthorized, or an `?id=` that is not theirs), 1001 from a
+ * node that leaves, 1011 when `authenticate` failed. Only a page of a foreign origin is refused plainly, with
+ * 403.
+ */
+export function clientRoute(
+  cluster: ServedCluster,
+  options: RouteOptions,
+): (c: RouteContext) => Promise<Response> {
+  const { serving } = cluster;
+  return async (c) => {
+    const context = requestContext(c);
+    const loopbackOnly = context?.loopbackOnly ?? false;
+    const unguarded = options.authenticate === undefined;
+    if (!originAllowed(c.req.raw.headers, options.origins ?? [], unguarded && loopbackOnly)) {
+      cluster.countRejection("origin");
+      return errorResponse(403, "unauthorized", "pages of this origin may not connect");
+    }
+    const limits = { messageBytesMax: serving.messageBytesMax, protocol: firstOffer(c) };
+    // Also answers what is no handshake, before anybody is asked who it is.
+    if (!wantsWebSocket(c)) return upgrade(c, () => NO_EVENTS, limits);
+    const idIsFree = loopbackOnly || serving.allowInsecure;
+    const admission = await identify(c.req.raw, serving, options.authenticate, idIsFree);
+    const endpoint = c.req.path;
+    return upgrade(
+      c,
+      (socket) => admit(cluster, options, admission, socket, endpoint, context?.remote),
+      limits,
+    );
+  };
+}
+
+function admit(
+  cluster: ServedCluster,
+  options: RouteOptions,
+  admission: Admission,
+  socket: Socket,
+  endpoint: string,
+  remote: RemoteAddress | undefined,
+): SocketEvents {
+  if (!admission.admitted) {
+    cluster.countRejection(admission.kind);
+    socket.close(admission.code, admission.reason);
+    return NO_EVENTS;
+  }
+  const { connectionId, ownId, tags = {} } = admission;
+  const goodbye = cluster.running ? cluster.serving.turnAway(endpoint, ownId ? connectionId : null) : "";
+  if (goodbye !== null) {
+    socket.close(CLOSE.leaving, goodbye);
+    return NO_EVENTS;
+  }
+  const client = new Client(cluster, options, connectionId, socket);
+  cluster.registerConnection(connectionId, {
+    endpoint,
+    remoteAddress: remote === undefined ? null : shownAddress(remote),
+    connectedAt: cluster.serving.clock.wallTime(),
+    ownId,
+    tags,
+  }, client);
+  return {
+    message: (data) => client.message(data) as void,
+    drain: () => client.onDrain?.(),
+    close: (code) => client.ended(code),
+  };
+}
+
+/** One registered client, as the cluster reaches it. */
+class Client implements ConnectionSink {
+  onDrain: (() => void) | undefined = undefined;
+  readonly #cluster: ServedCluster;
+  readonly #onMessage: RouteOptions["onMessage"];
+  readonly #connectionId: string;
+  readonly #socket: Socket;
+
+  constructor(cluster: ServedCluster, options: RouteOptions, connectionId: string, socket: Socket) {
+    this.#cluster = cluster;
+    this.#onMessage = options.onMessage;
+    this.#connectionId = connectionId;
+    this.#socket = socket;
+  }
+
+  get bufferedBytes(): number {
+    return this.#socket.bufferedBytes;
+  }
+
+  send(data: string | Uint8Array<ArrayBuffer>): boolean {
+    return this.#socket.send(data);
+  }
+
+  close(code: number, reason: string): void {
+    this.#socket.close(code, reason);
+  }
+
+  /** One message of the client. Whatever `onMessage` throws or rejects with is counted and passed on. */
+  message(data: string | Uint8Array<ArrayBuffer>): unknown {
+    try {
+      const returned = this.#onMessage?.(this.#connectionId, data, this.#cluster);
+      if (!(returned instanceof Promise)) return;
+      return returned.catch((thrown) => this.#failed(thrown));
+    } catch (thrown) {
+      this.#failed(thrown);
+    }
+  }
+
+  ended(code: number): void {
+    if (code === CLOSE.tooLarge) this.#cluster.countRejection("too-large");
+    this.#cluster.unregisterConnection(this.#connectionId, this);
+  }
+
+  #failed(thrown: unknown): never {
+    this.#cluster.countRejection("handler-failed");
+    throw thrown;
+  }
+}
+
+/** Browsers fail a connection whose offered subprotocols are all left unanswered. */
+function firstOffer(c: RouteContext): string | undefined {
+  const offer = c.req.header("sec-websocket-protocol")?.split(",")[0]?.trim();
+  return offer === "" ? undefined : offer;
+}
+
+function shownAddress({ address, port }: RemoteAddress): string {
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}

@@ -1,0 +1,36 @@
+import { Hono, type HonoApp } from "../lib/hono.ts";
+import { apiRoutes } from "./api.ts";
+import { thrownResponse } from "./api_errors.ts";
+import { clientRoute } from "./clients.ts";
+import type { ServerBindings } from "./contract.ts";
+import { health, readiness } from "./health.ts";
+import { nodeRoute } from "./nodes.ts";
+import type { RouteOptions, ServedCluster } from "./serving.ts";
+
+/**
+ * Everything a node serves, to mount in any Hono app that `listen` serves: `GET /ws` (clients), `GET
+ * <channelName>` (nodes; 404 when they meet over a broker), `/healthz`, `/readyz`, `/api/*`. Middleware in
+ * front of them may refuse any request, upgrades included.
+ *
+ * Close codes a client may see: 1001 the node leaves (the reason may be `{"redirect":"ws://..."}`), 1009 its
+ * message was longer than `messageBytesMax`, 1011 a handler failed, 4001 unauthorized, 4008 it read too
+ * slowly, 4409 a newer connection has its id.
+ *
+ * @example
+ * ```ts
+ * const app = new Hono().route("/", flotillaRoutes(cluster, { authenticate }));
+ * const listener = await listen({ port: 8080, fetch: app.fetch });
+ * ```
+ * @throws FlotillaError `invalid-option` for an empty `apiToken`.
+ */
+export function flotillaRoutes(cluster: ServedCluster, options: RouteOptions = {}): HonoApp<ServerBindings> {
+  const { acceptor, logger } = cluster.serving;
+  const app = new Hono<ServerBindings>();
+  app.onError((thrown) => thrownResponse(thrown, logger));
+  app.get("/healthz", health);
+  app.get("/readyz", () => readiness(cluster));
+  app.get("/ws", clientRoute(cluster, options));
+  if (acceptor !== null) app.get(acceptor.channelName, nodeRoute(cluster, acceptor));
+  app.route("/api", apiRoutes(cluster, options));
+  return app;
+}

@@ -1,0 +1,29 @@
+import { FlotillaError, shown } from "../lib/errors.ts";
+import { isLoopback } from "./address.ts";
+import type { Listener, ListenOptions } from "./contract.ts";
+import { listen } from "./listen.ts";
+import { flotillaRoutes } from "./routes.ts";
+import type { RouteOptions, ServedCluster } from "./serving.ts";
+
+/** Where to listen, and the options of the routes. */
+export interface ServeOptions
+  extends RouteOptions, Pick<ListenOptions, "hostname" | "port" | "pingIntervalMs"> {}
+
+/**
+ * Serves a whole node on one port, on Deno, Bun and Node.
+ *
+ * @throws FlotillaError `invalid-option` for an address that cannot be listened on, and for one that other
+ * machines reach when the cluster has no secret (unless `allowInsecure`): any of them could become a node.
+ */
+export async function serve(cluster: ServedCluster, options: ServeOptions): Promise<Listener> {
+  const { secured, allowInsecure, clock, logger, messageBytesMax } = cluster.serving;
+  const { hostname = "127.0.0.1", port, pingIntervalMs } = options;
+  if (!secured && !allowInsecure && !isLoopback(hostname)) {
+    const rule = "without a cluster secret a node serves loopback addresses only (or set allowInsecure)";
+    throw new FlotillaError("invalid-option", `serve on ${shown(hostname)}: ${rule}`);
+  }
+  const { fetch } = flotillaRoutes(cluster, options);
+  const listener = await listen({ hostname, port, fetch, clock, logger, messageBytesMax, pingIntervalMs });
+  cluster.serving.listening(listener.port);
+  return listener;
+}
