@@ -13,17 +13,15 @@ import {
   type LinkStats,
   MESSAGES,
   type PeerInfo,
-  type RefusalReason,
   STREAMS,
 } from "./contract.ts";
-import { openHandshake } from "./handshake_wire.ts";
-import { PACKET, PROTOCOL_VERSION } from "./packet.ts";
+import { Gate } from "./gate.ts";
+import { PACKET } from "./packet.ts";
 import { type PacketSpace, tagOf } from "./packet_space.ts";
 import type { LinkEnvironment } from "./environment.ts";
 import { LINK_DEFAULTS, type LinkOptions } from "./options.ts";
 import { PeerLink } from "./peer_link.ts";
 import { emptyStats } from "./stats.ts";
-import { RateLimit } from "./rate_limit.ts";
 import { LINK_PORT, type LinkSession, type SessionLimits } from "./session.ts";
 
 /** Over a transport that loses (a broker), all peers together may have this much outstanding towards this node. */
@@ -54,10 +52,7 @@ export class ClusterLinks implements Links {
   /** By the tag that the peer writes into its packets. */
   readonly #spaces = new Map<number, { readonly space: PacketSpace; readonly nodeId: string }>();
   readonly #stats: LinkStats = emptyStats();
-  readonly #handshakeRate = new RateLimit<unknown>({ burst: 32, perSecond: 16, keysMax: 4_096 });
-  readonly #resetRate = new RateLimit<unknown>({ burst: 4, perSecond: 2, keysMax: 4_096 });
-  readonly #refusalLogRate = new RateLimit<string>({ burst: 1, perSecond: 0.1, keysMax: 1_024 });
-  #keys: ClusterKeys | undefined;
+  #gate: Gate | undefined;
   #environment: LinkEnvironment | undefined;
   #state: "new" | "running" | "stopped" = "new";
   #ticker: Timer | undefined;
@@ -92,8 +87,11 @@ export class ClusterLinks implements Links {
   async start(): Promise<void> {
     if (this.#state !== "new") throw new FlotillaError("not-running", "links start once");
     this.#state = "running";
-    this.#keys = await ClusterKeys.derive(this.#options.clusterName, this.#options.secret ?? "");
-    this.#environment = this.#newEnvironment(this.#keys);
+    const { clusterName, secret = "" } = this.#options;
+    const keys = await ClusterKeys.derive(clusterName, secret);
+    const send = this.#send.bind(this);
+    this.#gate = new Gate({ keys, clock: this.#clock, logger: this.#logger, stats: this.#stats, send });
+    this.#environment = this.#newEnvironment(keys);
     await this.#transport.start(this.#sink());
     this.#lastTickAt = this.#clock.now();
     this.#ticker = every(this.#clock, this.#tickMs, () => this.#tick());
@@ -176,7 +174,7 @@ export class ClusterLinks implements Links {
         if (packet.byteLength === 5) void this.#peers.get(from)?.reset(viewOf(packet).getUint32(1));
         return;
       case PACKET.refuse:
-        return this.#refusedBy(from, packet);
+        return this.#gate?.refusedBy(from, packet);
       default:
         return this.#dropped("malformed");
     }
@@ -189,42 +187,16 @@ export class ClusterLinks implements Links {
     // The way is part of what was proven: without sealing it is all that keeps an outsider from speaking for a peer.
     if (known === undefined || known.nodeId !== from || known.space.path !== path) {
       this.#dropped("unknown-session");
-      if (!this.#resetRate.allows(path ?? from, this.#clock.now())) return;
-      const reset = new Uint8Array(5);
-      reset[0] = PACKET.reset;
-      viewOf(reset).setUint32(1, tag);
-      return this.#send(from, reset, path);
+      this.#gate?.unknownTag(from, tag, path);
+      return;
     }
     known.space.receive(packet);
   }
 
   async #handshakePacket(from: string, packet: Bytes, path: Path | undefined): Promise<void> {
-    if (!this.#handshakeRate.allows(path ?? from, this.#clock.now())) return this.#dropped("flood");
-    const opened = await openHandshake(this.#keys as ClusterKeys, packet);
-    if (this.#state !== "running") return;
-    if (typeof opened === "string") return this.#refuse(from, opened, path);
-    const peer = this.#peer(opened.message.from);
-    if (peer !== undefined && opened.message.from === from) await peer.handshake(opened, path);
-  }
-
-  #refuse(from: string, reason: RefusalReason, path: Path | undefined): void {
-    this.#stats.refused[reason]++;
-    if (this.#refusalLogRate.allows(`${from} ${reason}`, this.#clock.now())) {
-      this.#logger.warn("refused a node", { peer: from, reason });
-    }
-    this.#send(from, Uint8Array.of(PACKET.refuse, PROTOCOL_VERSION, REFUSALS.indexOf(reason)), path);
-  }
-
-  #refusedBy(from: string, packet: Bytes): void {
-    const reason = REFUSALS[packet[2] ?? REFUSALS.length];
-    if (packet.byteLength !== 3 || reason === undefined) return this.#dropped("malformed");
-    if (!this.#refusalLogRate.allows(`by ${from} ${reason}`, this.#clock.now())) return;
-    this.#logger.warn("a node refuses this one", {
-      peer: from,
-      reason,
-      itsVersion: packet[1],
-      ourVersion: PROTOCOL_VERSION,
-    });
+    const signed = await (this.#gate as Gate).open(from, packet, path);
+    if (signed === undefined || this.#state !== "running") return;
+    await this.#peer(from)?.handshake(signed, path);
   }
 
   /** The link to `nodeId`, made when first heard of; undefined for this node itself and for one claim too many. */
@@ -395,5 +367,4 @@ export class ClusterLinks implements Links {
   }
 }
 
-const REFUSALS: readonly RefusalReason[] = ["wrong-secret", "wrong-cluster", "wrong-version", "id-in-use"];
 const BULK_LANES = [MESSAGES, STREAMS].length;

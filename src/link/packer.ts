@@ -17,6 +17,15 @@ import type { PacketSpace } from "./packet_space.ts";
 /** Packets are filled up to this, so that control waits behind little: one full fragment and some company. Bytes. */
 const PACKET_FILL_BYTES = FRAGMENT_BYTES_MAX + 2_048;
 
+function roomIn(packetBytesMax: number): number {
+  return Math.min(PACKET_FILL_BYTES, packetBytesMax - DATA_HEADER_BYTES - SEAL_BYTES);
+}
+
+/** The longest payload of a fragment that fits one packet. */
+export function fragmentBytesMaxIn(packetBytesMax: number): number {
+  return Math.min(FRAGMENT_BYTES_MAX, roomIn(packetBytesMax) - FRAGMENT_HEADER_BYTES_MAX);
+}
+
 /**
  * Decides what travels in the next packet: acknowledgements and datagrams first, then control, then, while
  * congestion allows, messages and streams in turns.
@@ -24,8 +33,6 @@ const PACKET_FILL_BYTES = FRAGMENT_BYTES_MAX + 2_048;
 export class Packer {
   /** What fits between a packet's header and its seal. */
   readonly packetBytes: number;
-  /** The longest payload of a fragment that fits one packet. */
-  readonly fragmentBytesMax: number;
   /** The other side is owed an acknowledgement. */
   ackOwed = false;
   /** The next packet must be one that is acknowledged. */
@@ -34,10 +41,9 @@ export class Packer {
   #datagrams: Datagram[] = [];
   #streamsFirst = false;
 
-  constructor(packetBytesMax: number, senders: (fragmentBytesMax: number) => readonly LaneSender[]) {
-    this.packetBytes = Math.min(PACKET_FILL_BYTES, packetBytesMax - DATA_HEADER_BYTES - SEAL_BYTES);
-    this.fragmentBytesMax = Math.min(FRAGMENT_BYTES_MAX, this.packetBytes - FRAGMENT_HEADER_BYTES_MAX);
-    this.#senders = senders(this.fragmentBytesMax);
+  constructor(packetBytesMax: number, senders: readonly LaneSender[]) {
+    this.packetBytes = roomIn(packetBytesMax);
+    this.#senders = senders;
   }
 
   /** False if it does not fit a packet of `space`. */

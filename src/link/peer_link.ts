@@ -9,6 +9,7 @@ import type { LinkEnvironment } from "./environment.ts";
 import { Handshaker } from "./handshaker.ts";
 import type { Signed } from "./handshake_wire.ts";
 import { PacketSpace, type PacketSpaceHost } from "./packet_space.ts";
+import { PingWaits } from "./ping_waits.ts";
 import { FadingCount, FLAP_HALF_LIFE_MS, LossMeter, scoreLink } from "./quality.ts";
 import { RttEstimator } from "./rtt.ts";
 import { LinkSession } from "./session.ts";
@@ -41,11 +42,12 @@ export class PeerLink {
   #probing = false;
   #retryTimer: Timer | undefined;
   #retryMs = RETRY_FIRST_MS;
-  readonly #waits = new Set<(error: FlotillaError) => void>();
+  readonly #pings: PingWaits;
 
   constructor(nodeId: string, env: LinkEnvironment) {
     this.nodeId = nodeId;
     this.#env = env;
+    this.#pings = new PingWaits(env.clock, env.options);
     this.#handshaker = new Handshaker({
       nodeId: env.nodeId,
       incarnation: env.incarnation,
@@ -175,37 +177,8 @@ export class PeerLink {
   }
 
   async measureLatency(): Promise<number> {
-    const { clock, options } = this.#env;
     if (this.#session === undefined) throw this.#lost();
-    return await new Promise((resolve, reject) => {
-      const deadline = clock.now() + options.peerTimeoutMs;
-      let timer: Timer;
-      const settle = (): void => {
-        timer.cancel();
-        this.#waits.delete(fail);
-      };
-      const fail = (error: FlotillaError): void => {
-        settle();
-        reject(error);
-      };
-      const ask = (): void => {
-        if (clock.now() >= deadline) {
-          return fail(
-            new FlotillaError(
-              "timeout",
-              `no answer from node ${this.nodeId} within ${options.peerTimeoutMs} ms`,
-            ),
-          );
-        }
-        timer = clock.timer(options.pingIntervalMs, ask);
-        this.#session?.ping((rttMs) => {
-          settle();
-          resolve(rttMs);
-        });
-      };
-      this.#waits.add(fail);
-      ask();
-    });
+    return await this.#pings.ask((answered) => this.#session?.ping(answered));
   }
 
   /** Ends the session; the node may come back with another one. */
@@ -220,7 +193,7 @@ export class PeerLink {
     this.#suspected = false;
     this.#flaps.add(this.#env.clock.now());
     if (reason === "left") this.#reachable = false;
-    for (const fail of [...this.#waits]) fail(this.#lost());
+    this.#pings.fail(this.#lost());
     this.#env.down(session, reason);
     // A way over which the peer went silent is not worth keeping: a new one shows whether it lives.
     if (reason === "timeout" || reason === "fault") path?.close(reason);

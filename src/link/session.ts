@@ -5,7 +5,7 @@ import { CongestionWindow } from "./congestion.ts";
 import { CONTROL, type Lane, LANES, MESSAGES, type SendResult, type Session, STREAMS } from "./contract.ts";
 import { LaneReceiver } from "./lane_receiver.ts";
 import { LaneSender, type OutboundFragment } from "./lane_sender.ts";
-import { Packer } from "./packer.ts";
+import { fragmentBytesMaxIn, Packer } from "./packer.ts";
 import { decodeItems, isEliciting, type ItemHandler, type PacketPlan, planBytes } from "./packet.ts";
 import type { PacketSpace } from "./packet_space.ts";
 import { Recovery, type SentPacket } from "./recovery.ts";
@@ -82,12 +82,11 @@ export class LinkSession implements Session {
     this.incarnation = incarnation;
     this.#limits = limits;
     this.#host = host;
-    let senders: readonly LaneSender[] = [];
-    this.#packer = new Packer(limits.packetBytesMax, (fragmentBytesMax) => {
-      const windowOf = (lane: Lane): number => lane === CONTROL ? CONTROL_WINDOW_BYTES : windows.send;
-      return senders = LANES.map((lane) => new LaneSender(lane, windowOf(lane), fragmentBytesMax));
-    });
-    this.#senders = senders;
+    const fragmentBytesMax = fragmentBytesMaxIn(limits.packetBytesMax);
+    this.#senders = LANES.map((lane) =>
+      new LaneSender(lane, lane === CONTROL ? CONTROL_WINDOW_BYTES : windows.send, fragmentBytesMax)
+    );
+    this.#packer = new Packer(limits.packetBytesMax, this.#senders);
     this.#receivers = LANES.map((lane) =>
       new LaneReceiver(
         lane === CONTROL ? CONTROL_WINDOW_BYTES : windows.receive,
