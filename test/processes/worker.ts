@@ -1,0 +1,56 @@
+/**
+ * A node that sends numbered messages for ever and writes down how each ended. Runs on every runtime; told what to
+ * do by the JSON in FLOTILLA_WORKER.
+ */
+import { appendFileSync } from "node:fs";
+import process from "node:process";
+import { createCluster, serve } from "../../mod.ts";
+import type { WorkerJob } from "./fleet.ts";
+
+const job = JSON.parse(process.env["FLOTILLA_WORKER"] ?? "") as WorkerJob;
+const note = (line: string): void => appendFileSync(job.log, `${line}\n`);
+
+const cluster = createCluster({
+  nodeId: job.nodeId,
+  nodePort: job.port,
+  nodes: job.nodes,
+  secret: "fleet",
+  ...job.options,
+});
+cluster.on("nodeup", ({ nodeId }) => note(`up ${nodeId}`));
+cluster.on("nodedown", ({ nodeId, reason }) => note(`down ${nodeId} ${reason}`));
+cluster.on("fatal", ({ code }) => note(`fatal ${code}`));
+const listener = await serve(cluster, { port: job.port });
+await cluster.start();
+process.stdout.write("ready\n");
+
+let number = job.firstNumber;
+let ended: string[] = [];
+let inFlight = 0;
+const timer = setInterval(() => {
+  for (let turn = 0; turn < job.perTurn && inFlight < 2_000; turn++) {
+    for (const to of job.to) {
+      const own = number;
+      inFlight++;
+      void cluster.deliver([to], `${job.nodeId} ${own}`).then((outcomes) => {
+        inFlight--;
+        ended.push(`end ${to} ${own} ${outcomes.get(to)}`);
+      });
+    }
+    number++;
+  }
+  if (ended.length > 0) note(ended.join("\n"));
+  ended = [];
+}, 5);
+
+process.on("SIGTERM", () => {
+  clearInterval(timer);
+  void (async () => {
+    while (inFlight > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    if (ended.length > 0) note(ended.join("\n"));
+    await cluster.shutdown();
+    await listener.close();
+    note("stopped");
+    process.exit(0);
+  })();
+});
