@@ -2,7 +2,7 @@
  * The directory: connectionId → node, known on every node. Each node owns the entries of its own
  * connections and announces their changes; nobody else changes them.
  *
- *   register → table (own claims) → log → sender ─ control lane ─ receiver → table → lookup, lost claims, listeners
+ *   register → own claims (table, log) → sender ─ control lane ─ receiver → table → lookup, lost claims
  *
  * What this folder may import: `src/lib`, the links' contract, and the shape of a connection's details.
  */
@@ -16,18 +16,16 @@ import { CONTROL } from "../link/contract.ts";
 import type { Lane, LinkService, Session } from "../link/contract.ts";
 import { DIRECTORY_PORT } from "./contract.ts";
 import type { Description, DirectoryContext, DirectoryStats, Route } from "./contract.ts";
-import { checkDetails } from "./details.ts";
 import type { Digest } from "./digest.ts";
-import { checkConnectionId } from "./ids.ts";
 import { NONE } from "./id_index.ts";
-import { LocalConnections } from "./local.ts";
 import type { LocalConnection } from "./local.ts";
-import { DIRECTORY_DEFAULTS, PAGE_IDS_MAX, SWEEP_SLOTS_PER_TURN } from "./options.ts";
+import { DIRECTORY_DEFAULTS, PAGE_IDS_MAX, SWEEP_SLOTS_PER_TURN, VERIFY_SLOTS_PER_CALL } from "./options.ts";
 import type { DirectoryOptions } from "./options.ts";
+import { OwnClaims } from "./own_claims.ts";
 import { smallestAfter } from "./page.ts";
 import { Replication } from "./replication.ts";
 import { Resolver } from "./resolver.ts";
-import { HybridClock, STAMP_MAX } from "./stamp.ts";
+import { HybridClock } from "./stamp.ts";
 import { RouteTable } from "./table.ts";
 import type { Owner } from "./table.ts";
 import { decodeFrame, encodeFrame } from "./wire.ts";
@@ -41,8 +39,7 @@ export class Directory implements LinkService {
   #onLost: (connection: LocalConnection) => void;
   readonly #stamps: HybridClock;
   readonly #table: RouteTable;
-  readonly #own: Owner;
-  readonly #local = new LocalConnections();
+  readonly #own: OwnClaims;
   readonly #replication: Replication;
   readonly #resolver: Resolver;
   readonly #listeners = new Set<(connectionId: string) => void>();
@@ -66,16 +63,27 @@ export class Directory implements LinkService {
     this.#onLost = onLost ?? (() => {});
     this.#stamps = new HybridClock(clock, this.#options.clockSkewMaxMs);
     this.#table = new RouteTable(viewOf(random.bytes(4)).getInt32(0));
-    this.#own = this.#table.open(this.#nodeId);
+    this.#own = new OwnClaims({
+      nodeId: this.#nodeId,
+      table: this.#table,
+      stamps: this.#stamps,
+      logged: () => this.#replication.flushLater(),
+      changed: (connectionId) => this.#changed(connectionId),
+      lost: (connection) => {
+        this.#stats.lost++;
+        this.#guard("onLost", () => this.#onLost(connection));
+      },
+    });
     this.#replication = new Replication({
       clock,
       logger,
       port: DIRECTORY_PORT,
       table: this.#table,
-      local: this.#local,
       own: this.#own,
       putRemote: (owner, claim) => this.#putRemote(owner, claim),
-      removeRemote: (owner, id) => this.#removed(id, this.#table.remove(owner, id)),
+      removeRemote: (owner, id) => {
+        if (this.#table.remove(owner, id)) this.#changed(id);
+      },
       sweepLater: () => this.#sweepLater(),
     }, this.#stats);
     this.#resolver = new Resolver({
@@ -124,13 +132,7 @@ export class Directory implements LinkService {
     connectionId: string,
     details: ConnectionDetails,
   ): { readonly handle: number; readonly replaced: LocalConnection | undefined } {
-    checkConnectionId(connectionId);
-    checkDetails(connectionId, details);
-    const replaced = this.localConnection(connectionId);
-    if (replaced !== undefined) this.#local.delete(replaced.handle);
-    const connection = this.#local.add(connectionId, details);
-    this.#claim(connection);
-    return { handle: connection.handle, replaced };
+    return this.#own.register(connectionId, details);
   }
 
   /**
@@ -138,26 +140,22 @@ export class Directory implements LinkService {
    * done.
    */
   unregister(connectionId: string, handle?: number): boolean {
-    const connection = this.localConnection(connectionId);
-    if (connection === undefined || (handle !== undefined && connection.handle !== handle)) return false;
-    this.#release(connection);
-    return true;
+    return this.#own.unregister(connectionId, handle);
   }
 
   /** This node's own connection under that handle. */
   localByHandle(handle: number): string | undefined {
-    return this.#local.get(handle)?.connectionId;
+    return this.#own.connections.get(handle)?.connectionId;
   }
 
   /** This node's own connection of that id. */
   localConnection(connectionId: string): LocalConnection | undefined {
-    const slot = this.#table.claim(this.#own, connectionId);
-    return slot === NONE ? undefined : this.#local.get(this.#table.handleAt(slot));
+    return this.#own.get(connectionId);
   }
 
   /** This node's own connections in the order of registration. */
   localConnections(): IterableIterator<LocalConnection> {
-    return this.#local.values();
+    return this.#own.connections.values();
   }
 
   // Everybody's connections.
@@ -171,7 +169,7 @@ export class Directory implements LinkService {
       nodeId: owner.nodeId,
       handle: this.#table.handleAt(slot),
       stamp: this.#table.stampAt(slot),
-      local: owner === this.#own,
+      local: owner === this.#own.owner,
     };
   }
 
@@ -220,7 +218,7 @@ export class Directory implements LinkService {
 
   /** Connections of all nodes; one that two nodes claim for a moment counts twice. */
   get total(): number {
-    let count = this.#table.countOf(this.#own);
+    let count = this.#table.countOf(this.#own.owner);
     for (const [, owner] of this.#replication.owners()) count += this.#table.countOf(owner);
     return count;
   }
@@ -242,24 +240,15 @@ export class Directory implements LinkService {
   // Health.
 
   /**
-   * Counts the whole table again, compares it with the running counts and digests and with this node's own
-   * connections, sets right what differs and returns how many differences there were. Where a peer's entries
-   * differ from what that peer has shows at its next heartbeat. Looks at every route: a tenth of a second for a million.
+   * Counts the table again, compares it with the running counts and digests and with this node's own
+   * connections, sets right what differs and returns how many differences there were. A table of more than
+   * `VERIFY_SLOTS_PER_CALL` routes takes several calls, all but the last of which return 0. Where a peer's
+   * entries differ from what that peer has shows at its next heartbeat.
    */
   verify(): number {
-    let differences = this.#table.recount().size;
-    for (const connection of this.#local.values()) {
-      if (this.localConnection(connection.connectionId) === connection) continue;
-      differences++;
-      this.#claim(connection);
-    }
-    if (this.#table.countOf(this.#own) !== this.#local.size) {
-      for (const id of [...this.#table.ids()]) {
-        if (this.#table.claim(this.#own, id) === NONE || this.localConnection(id) !== undefined) continue;
-        differences++;
-        this.#withdraw(id);
-      }
-    }
+    const wrong = this.#table.recount(VERIFY_SLOTS_PER_CALL);
+    if (wrong === undefined) return 0;
+    const differences = wrong.size + this.#own.mend();
     this.#stats.repairs += differences;
     if (differences > 0) this.#logger.warn("the directory differed from its recount", { differences });
     return differences;
@@ -304,55 +293,11 @@ export class Directory implements LinkService {
     if (!this.#replication.apply(session, frame)) this.#resolver.apply(session, frame);
   }
 
-  #claim(connection: LocalConnection): void {
-    const { connectionId, handle } = connection;
-    let stamp = this.#stamps.next();
-    const winner = this.#table.winner(connectionId);
-    // A claim too far ahead for our clock to follow is still topped by one made after it was seen.
-    if (winner !== NONE) stamp = Math.min(STAMP_MAX, Math.max(stamp, this.#table.stampAt(winner) + 1));
-    this.#table.put(this.#own, connectionId, handle, stamp);
-    this.#replication.log.put(connectionId, handle, stamp);
-    this.#replication.flushLater();
-    this.#changed(connectionId);
-    // Beaten already: only by a claim with the last stamp there is. The caller first gets its handle.
-    if (stamp === STAMP_MAX) queueMicrotask(() => this.#concede(connectionId));
-  }
-
-  /** Takes an own entry back. */
-  #release(connection: LocalConnection): void {
-    this.#local.delete(connection.handle);
-    this.#withdraw(connection.connectionId);
-  }
-
-  #withdraw(id: string): void {
-    const changed = this.#table.remove(this.#own, id);
-    this.#replication.log.remove(id);
-    this.#replication.flushLater();
-    this.#removed(id, changed);
-  }
-
   #putRemote(owner: Owner, { id, handle, stamp }: Claim): void {
     this.#stamps.observe(stamp);
     if (!this.#table.put(owner, id, handle, stamp)) return;
-    if (this.#table.contested(id)) this.#concede(id);
+    if (this.#table.contested(id)) this.#own.concede(id);
     this.#changed(id);
-  }
-
-  /** Gives an own connection up if a later claim has beaten it. */
-  #concede(id: string): void {
-    const connection = this.localConnection(id);
-    if (connection === undefined || this.#isWinner(id)) return;
-    this.#release(connection);
-    this.#stats.lost++;
-    this.#guard("onLost", () => this.#onLost(connection));
-  }
-
-  #isWinner(id: string): boolean {
-    return this.#table.claim(this.#own, id) === this.#table.winner(id);
-  }
-
-  #removed(id: string, changed: boolean): void {
-    if (changed) this.#changed(id);
   }
 
   #changed(id: string): void {
@@ -389,7 +334,7 @@ export class Directory implements LinkService {
    * another).
    */
   #heldOf(nodeId: string): Owner[] {
-    const held = nodeId === this.#nodeId ? [this.#own] : [];
+    const held = nodeId === this.#nodeId ? [this.#own.owner] : [];
     for (const [, owner] of this.#replication.owners()) if (owner.nodeId === nodeId) held.push(owner);
     return held;
   }

@@ -37,6 +37,8 @@ export const LOG_FRAMES_MAX = 4_096;
 export const UNFINISHED_SNAPSHOTS_MAX = 8;
 /** Slots looked at in one turn while the entries of nodes that are gone are swept out (a few ms). */
 export const SWEEP_SLOTS_PER_TURN = 8_192;
+/** Slots counted again in one call of `verify` (some 10 ms). */
+export const VERIFY_SLOTS_PER_CALL = 65_536;
 /** Questions and requests for details under way at once. */
 export const QUESTIONS_MAX = 10_000;
 /** Connections remembered as nobody's. */

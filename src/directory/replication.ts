@@ -7,10 +7,8 @@ import { every } from "../lib/clock.ts";
 import type { Logger } from "../lib/logger.ts";
 import { CONTROL } from "../link/contract.ts";
 import type { Session } from "../link/contract.ts";
-import { NONE } from "./id_index.ts";
-import type { LocalConnections } from "./local.ts";
-import { ChangeLog } from "./log.ts";
 import { BEHIND_POLL_MS } from "./options.ts";
+import type { OwnClaims } from "./own_claims.ts";
 import { RouteReceiver } from "./receiver.ts";
 import { RouteSender } from "./sender.ts";
 import type { Owner, RouteTable } from "./table.ts";
@@ -22,9 +20,8 @@ export interface ReplicationContext {
   readonly logger: Logger;
   readonly port: number;
   readonly table: RouteTable;
-  readonly local: LocalConnections;
-  /** This node. */
-  readonly own: Owner;
+  /** This node's. */
+  readonly own: OwnClaims;
   /** Puts a peer's claim into the table, with all that follows from it. */
   putRemote(owner: Owner, claim: Claim): void;
   removeRemote(owner: Owner, id: string): void;
@@ -47,7 +44,6 @@ interface Peer {
 }
 
 export class Replication {
-  readonly log: ChangeLog = new ChangeLog();
   readonly #context: ReplicationContext;
   readonly #counters: ReplicationCounters;
   readonly #peers = new Map<Session, Peer>();
@@ -91,20 +87,13 @@ export class Replication {
 
   /** What this node's own entries are. */
   state(): OwnerState {
-    return { number: this.log.number, digest: this.#context.table.digestOf(this.#context.own) };
+    const { table, own } = this.#context;
+    return { number: own.log.number, digest: table.digestOf(own.owner) };
   }
 
   up(session: Session): void {
-    const { table, local, own, port } = this.#context;
-    const source = {
-      log: this.log,
-      local,
-      state: () => this.state(),
-      stampOf: ({ connectionId, handle }: { connectionId: string; handle: number }) => {
-        const slot = table.claim(own, connectionId);
-        return slot !== NONE && table.handleAt(slot) === handle ? table.stampAt(slot) : undefined;
-      },
-    };
+    const { table, own, port } = this.#context;
+    const source = { own, state: () => this.state() };
     this.#peers.set(session, {
       sender: new RouteSender(session, port, source, this.#counters),
       receiver: new RouteReceiver(session.nodeId, {
@@ -115,7 +104,7 @@ export class Replication {
         requestSnapshot: (reason) => this.#requestSnapshot(session, reason),
       }),
     });
-    this.log.record(true);
+    this.#context.own.log.record(true);
     this.flush();
   }
 
@@ -126,7 +115,7 @@ export class Replication {
     this.#peers.delete(session);
     this.#context.table.drop(peer.receiver.owner);
     this.#context.sweepLater();
-    if (this.#peers.size === 0) this.log.record(false);
+    if (this.#peers.size === 0) this.#context.own.log.record(false);
   }
 
   /** Applies a peer's frame; false for frames that are not about replication. */
@@ -171,7 +160,7 @@ export class Replication {
 
   /** Sends every peer what it lacks, as far as its lane takes it; looks again soon where that was not all. */
   flush(): void {
-    this.log.seal();
+    this.#context.own.log.seal();
     let behind = false;
     for (const { sender } of this.#peers.values()) if (!sender.pump()) behind = true;
     if (!behind || this.#behind !== undefined) return;

@@ -10,20 +10,17 @@
 import type { Session } from "../link/contract.ts";
 import { CONTROL } from "../link/contract.ts";
 import type { Bytes } from "../lib/bytes.ts";
-import type { LocalConnection, LocalConnections } from "./local.ts";
-import type { ChangeLog } from "./log.ts";
+import type { LocalConnection } from "./local.ts";
 import { FRAME_BYTES_MAX, LANE_PENDING_BYTES_MAX } from "./options.ts";
+import type { OwnClaims } from "./own_claims.ts";
 import { encodeFrame, EntriesWriter } from "./wire.ts";
 import type { OwnerState } from "./wire.ts";
 
 /** This node's side, as its senders see it. */
 export interface SenderSource {
-  readonly log: ChangeLog;
-  readonly local: LocalConnections;
+  readonly own: Pick<OwnClaims, "log" | "connections" | "stampOf">;
   /** What this node's entries are now. The log is sealed. */
   state(): OwnerState;
-  /** The stamp of a local connection; undefined when its entry is gone. */
-  stampOf(connection: LocalConnection): number | undefined;
 }
 
 export interface SenderCounters {
@@ -60,7 +57,7 @@ export class RouteSender {
    * sealed.
    */
   pump(): boolean {
-    const { log } = this.#source;
+    const { log } = this.#source.own;
     while (this.#session.pendingBytes(CONTROL) < LANE_PENDING_BYTES_MAX) {
       if (this.#number < log.number && !this.#snapshotWanted) {
         const frame = log.after(this.#number);
@@ -85,9 +82,9 @@ export class RouteSender {
 
   #begin(): boolean {
     this.#snapshotWanted = false;
-    this.#number = this.#source.log.number;
-    this.#snapshot = this.#source.local.values();
-    this.#snapshotHandleMax = this.#source.local.lastHandle;
+    this.#number = this.#source.own.log.number;
+    this.#snapshot = this.#source.own.connections.values();
+    this.#snapshotHandleMax = this.#source.own.connections.lastHandle;
     this.#counters.snapshotsSent++;
     return this.#send(encodeFrame({ kind: "snapshot-begin", number: this.#number }));
   }
@@ -103,7 +100,7 @@ export class RouteSender {
         this.#snapshot = undefined;
         break;
       }
-      const stamp = this.#source.stampOf(next.value);
+      const stamp = this.#source.own.stampOf(next.value);
       if (stamp !== undefined) entries.put(next.value.connectionId, next.value.handle, stamp);
     }
     if (entries.bytes > empty && !this.#send(entries.take())) return false;

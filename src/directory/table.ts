@@ -37,6 +37,13 @@ interface Sweep {
   readonly dead: readonly number[];
 }
 
+/** One count of all claims, by slots, while claims come and go. */
+interface Recount {
+  next: number;
+  /** By generation. What changes in slots before `next` is counted here too, so the end is exact. */
+  readonly digests: (Digest | undefined)[];
+}
+
 const GENERATIONS_MAX = 65_535;
 const SLOTS_AT_FIRST = 256;
 
@@ -51,6 +58,7 @@ export class RouteTable {
   /** Dropped, and possibly still named by slots. */
   #dead: number[] = [];
   #sweep: Sweep | undefined;
+  #recount: Recount | undefined;
 
   // By slot. A handle has 47 bits, in two parts. A free slot has no id, and `#handleLow` is the next free
   // one plus one.
@@ -81,6 +89,7 @@ export class RouteTable {
     const index = this.#freeGenerations.pop() ?? this.#generations.length;
     const generation: Generation = { index, owner, digest: emptyDigest() };
     this.#generations[index] = generation;
+    if (this.#recount) this.#recount.digests[index] = undefined;
     owner.generations.push(generation);
   }
 
@@ -210,19 +219,27 @@ export class RouteTable {
     return this.#dead.length === 0;
   }
 
-  /** Counts all claims again; returns the owners whose running count or digest was wrong, now set right. */
-  recount(): Set<Owner> {
-    const counted = this.#generations.map(emptyDigest);
-    for (let slot = 0; slot < this.#ids.length; slot++) {
-      const id = this.#ids[slot] as string;
-      const digest = counted[this.#generationOf[slot] as number];
-      if (id !== "" && digest) countClaim(digest, 1, id, this.handleAt(slot), this.stampAt(slot));
+  /**
+   * Counts claims again, those of `slots` slots in each call. At the end of a pass returns the owners whose
+   * running count or digest was wrong, and is now right; before that undefined.
+   */
+  recount(slots: number): Set<Owner> | undefined {
+    const recount = this.#recount ??= { next: 0, digests: [] };
+    const until = Math.min(this.#ids.length, recount.next + slots);
+    for (; recount.next < until; recount.next++) {
+      const generation = this.#generationAt(recount.next);
+      if (this.#ids[recount.next] === "" || generation === undefined) continue;
+      const digest = recount.digests[generation.index] ??= emptyDigest();
+      this.#addTo(digest, 1, recount.next);
     }
+    if (until < this.#ids.length) return undefined;
+    this.#recount = undefined;
     const wrong = new Set<Owner>();
     for (const generation of this.#generations) {
-      const digest = generation && counted[generation.index];
-      if (!digest || equalDigests(generation.digest, digest)) continue;
-      Object.assign(generation.digest, digest);
+      if (generation === undefined) continue;
+      const counted = recount.digests[generation.index] ?? emptyDigest();
+      if (equalDigests(generation.digest, counted)) continue;
+      Object.assign(generation.digest, counted);
       wrong.add(generation.owner);
     }
     return wrong;
@@ -281,17 +298,28 @@ export class RouteTable {
     this.#handleLow[slot] = handle;
     this.#handleHigh[slot] = Math.floor(handle / 4_294_967_296);
     this.#stamps[slot] = stamp;
-    countClaim(generation.digest, 1, id, handle, stamp);
+    this.#count(generation, 1, slot);
     return slot;
   }
 
   #free(slot: number): void {
-    const id = this.#ids[slot] as string;
-    const digest = this.#generationAt(slot)?.digest;
-    if (digest) countClaim(digest, -1, id, this.handleAt(slot), this.stampAt(slot));
+    const generation = this.#generationAt(slot);
+    if (generation !== undefined) this.#count(generation, -1, slot);
     this.#ids[slot] = "";
     this.#handleLow[slot] = this.#firstFree + 1;
     this.#firstFree = slot;
+  }
+
+  /** Counts the claim in `slot`, just put there or just to be removed. */
+  #count(generation: Generation, times: 1 | -1, slot: number): void {
+    this.#addTo(generation.digest, times, slot);
+    const recount = this.#recount;
+    if (recount === undefined || slot >= recount.next) return;
+    this.#addTo(recount.digests[generation.index] ??= emptyDigest(), times, slot);
+  }
+
+  #addTo(digest: Digest, times: 1 | -1, slot: number): void {
+    countClaim(digest, times, this.#ids[slot] as string, this.handleAt(slot), this.stampAt(slot));
   }
 
   /** By an eighth: little is ever unused, and copying stays a small part of what putting costs. */

@@ -1,7 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { randomBelow, seededRandom } from "../../src/lib/random.ts";
 import { scale } from "../support/scale.ts";
-import { agree, type Node, type World, world } from "./nodes.ts";
+import { STAMP_MAX } from "../../src/directory/stamp.ts";
+import { decodeFrame, encodeFrame } from "../../src/directory/wire.ts";
+import type { FakeSession } from "./fake_links.ts";
+import { agree, DETAILS, type Node, type World, world } from "./nodes.ts";
 
 /** For each id: every node names the same owner, and exactly that node has it as its own. */
 function settled({ nodes }: World, ids: readonly string[]): boolean {
@@ -117,6 +120,30 @@ describe("double claims", () => {
     const [x, y] = [c.directory.lookup("x")?.stamp ?? 0, c.directory.lookup("y")?.stamp ?? 0];
     expect((x - y) / 4_096).toBeGreaterThan(3_500_000);
     expect(agree(it)).toBe(true);
+  });
+
+  test("a claim with the last stamp there is cannot be topped, and the loser is told after it has registered", async () => {
+    const it = world([0, 0]);
+    const [a, b] = it.nodes as [Node, Node];
+    it.network.joinAll();
+    await it.clock.advance(5);
+    (b.links.session("a") as FakeSession).tamper = (frame) => {
+      const decoded = decodeFrame(frame);
+      if (decoded.kind !== "changes") return frame;
+      const claim = { id: "x", handle: 1, stamp: STAMP_MAX };
+      return encodeFrame({ ...decoded, changes: [{ kind: "put", claim }] });
+    };
+    b.register("x");
+    await it.clock.advance(5);
+    const { handle } = a.directory.register("x", DETAILS);
+    expect(a.lost).toEqual([]);
+    await it.clock.advance(0);
+    expect(a.lost.map((connection) => connection.handle)).toEqual([handle]);
+    expect(a.directory.lookup("x")?.nodeId).toBe("b");
+    a.register("y");
+    await it.clock.advance(5);
+    expect(b.directory.lookup("y")?.nodeId).toBe("a");
+    expect(it.network.faults).toEqual([]);
   });
 
   test("the loser's removal never removes the winner, whichever way frames take", async () => {
