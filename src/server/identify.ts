@@ -85,7 +85,7 @@ async function within(
       AUTHENTICATE_MS_MAX,
       () => fail(`no answer within ${AUTHENTICATE_MS_MAX} ms`),
     );
-    Promise.try(authenticate, request)
+    Promise.resolve(request).then(authenticate)
       .then(resolve, (thrown) => fail(reasonOf(thrown)))
       .finally(() => deadline.cancel());
   });

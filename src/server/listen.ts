@@ -3,11 +3,11 @@ import { FlotillaError, shown } from "../lib/errors.ts";
 import { silentLogger } from "../lib/logger.ts";
 import type { Listener, ListenOptions, ListenSettings } from "./contract.ts";
 
-/** Deno takes no longer message on a server socket, whatever is asked. */
-const SOCKET_MESSAGE_BYTES_MAX = 64 * 1024 * 1024;
+/** Deno takes no longer message on a server socket, whatever is asked; so no runtime does. */
+export const SOCKET_MESSAGE_BYTES_MAX: number = 64 * 1024 * 1024;
 
 /** Bytes of the longest message a socket takes when nothing else is said. */
-export const MESSAGE_BYTES_MAX_DEFAULT: number = 16 * 1024 * 1024;
+const MESSAGE_BYTES_MAX_DEFAULT = 16 * 1024 * 1024;
 const PING_INTERVAL_MS_DEFAULT = 30_000;
 
 interface RuntimeGlobals {

@@ -1,7 +1,7 @@
 import { FlotillaError, shown } from "../lib/errors.ts";
 import { isLoopback } from "./address.ts";
 import type { Listener, ListenOptions } from "./contract.ts";
-import { listen } from "./listen.ts";
+import { listen, SOCKET_MESSAGE_BYTES_MAX } from "./listen.ts";
 import { flotillaRoutes } from "./routes.ts";
 import type { RouteOptions, ServedCluster } from "./serving.ts";
 
@@ -10,13 +10,15 @@ export interface ServeOptions
   extends RouteOptions, Pick<ListenOptions, "hostname" | "port" | "pingIntervalMs"> {}
 
 /**
- * Serves a whole node on one port, on Deno, Bun and Node.
+ * Serves a whole node on one port, on Deno, Bun and Node. Clients' messages end at `messageBytesMax`, and at
+ * 64 MiB where that is more.
  *
  * @throws FlotillaError `invalid-option` for an address that cannot be listened on, and for one that other
  * machines reach when the cluster has no secret (unless `allowInsecure`): any of them could become a node.
  */
 export async function serve(cluster: ServedCluster, options: ServeOptions): Promise<Listener> {
-  const { secured, allowInsecure, clock, logger, messageBytesMax } = cluster.serving;
+  const { secured, allowInsecure, clock, logger } = cluster.serving;
+  const messageBytesMax = Math.min(cluster.serving.messageBytesMax, SOCKET_MESSAGE_BYTES_MAX);
   const { hostname = "127.0.0.1", port, pingIntervalMs } = options;
   if (!secured && !allowInsecure && !isLoopback(hostname)) {
     const rule = "without a cluster secret a node serves loopback addresses only (or set allowInsecure)";

@@ -2,7 +2,7 @@ import type { Listener, OpenSocket, RemoteAddress } from "../../src/server/contr
 import { listen } from "../../src/server/listen.ts";
 import type { Socket, SocketEvents } from "../../src/lib/socket.ts";
 import { RawClient } from "./raw_client.ts";
-import { until } from "./until.ts";
+import { until } from "../support/until.ts";
 
 export const MESSAGE_BYTES_MAX: number = 2 * 1024 * 1024;
 

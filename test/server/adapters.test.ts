@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { listen } from "../../src/server/listen.ts";
 import { AdapterFixture, closeOf, MESSAGE_BYTES_MAX } from "./adapter_fixture.ts";
 import { OPCODE, RawClient } from "./raw_client.ts";
-import { until } from "./until.ts";
+import { until } from "../support/until.ts";
 
 let fixture: AdapterFixture;
 beforeAll(async () => {

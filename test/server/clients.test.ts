@@ -4,7 +4,7 @@ import type { Listener } from "../../src/server/contract.ts";
 import { serve, type ServeOptions } from "../../src/server/serve.ts";
 import { FakeCluster } from "../support/fake_cluster.ts";
 import { OPCODE, RawClient } from "./raw_client.ts";
-import { until } from "./until.ts";
+import { until } from "../support/until.ts";
 
 let cluster: FakeCluster;
 let listeners: Listener[];

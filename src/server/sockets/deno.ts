@@ -3,7 +3,6 @@
  * no drain event, abnormal ends carry code 0, a lost client's close is reported twice, 64 MiB a message
  * whatever is asked, an exception in a handler ends the process.
  */
-import { sleep } from "../../lib/clock.ts";
 import type { SocketEvents } from "../../lib/socket.ts";
 import { wrapWebSocket } from "../../lib/standard_socket.ts";
 import { localUrl, remoteAddress } from "../address.ts";
@@ -40,7 +39,10 @@ export function listenOnDeno(settings: ListenSettings): Listener {
       for (const resolve of waiting) resolve(errorResponse(503, "not-running", "the server is closing"));
       waiting.clear();
     });
-    await Promise.race([stopped, sleep(settings.clock, 2 * LISTENER_CLOSE_MS)]);
+    await new Promise<void>((resolve) => {
+      const giveUp = settings.clock.timer(2 * LISTENER_CLOSE_MS, resolve);
+      void stopped.then(() => giveUp.cancel()).finally(resolve);
+    });
     answers.cancel();
   };
   return {

@@ -1,0 +1,119 @@
+/**
+ * A whole node: clients on `/ws`, other nodes on `/cluster`, the HTTP API on `/api`, `/healthz`, `/readyz`.
+ *
+ *     deno run -A examples/node.ts --port 8080
+ *     bun run examples/node.ts --port 8081 --nodes ws://127.0.0.1:8080
+ *     node examples/node.ts --port 8082 --nodes ws://127.0.0.1:8080
+ *
+ * SIGTERM or SIGINT lets the clients move elsewhere and ends it; the second one ends it at once.
+ */
+import { hostname } from "node:os";
+import process from "node:process";
+import type { ClusterOptions, Listener, Logger } from "../mod.ts";
+import { type NodeSettings, parseFlags } from "./node_flags.ts";
+
+const PORT_DEFAULT = 8080;
+const SECOND_SIGNAL_EXIT = 1;
+
+const deno = (globalThis as { Deno?: typeof Deno }).Deno;
+if (deno !== undefined) await askForNetwork(deno);
+const mayReadEnv = deno === undefined || deno.permissions.querySync({ name: "env" }).state === "granted";
+const parsed = parseFlags(
+  deno?.args ?? process.argv.slice(2),
+  (name) => mayReadEnv ? process.env[name] : undefined,
+);
+if (parsed.kind === "help") {
+  console.log(parsed.text);
+  process.exit(0);
+}
+if (parsed.kind === "wrong") fail(2, parsed.message);
+await run(parsed.settings);
+
+async function run(settings: NodeSettings): Promise<void> {
+  // Not before the network is granted: loading the packages needs some permissions too.
+  const { createCluster, FlotillaError, serve } = await import("../mod.ts");
+  try {
+    const { host = "127.0.0.1", port = PORT_DEFAULT, apiToken } = settings;
+    const cluster = createCluster(optionsOf(settings, host, port));
+    let listener: Listener | undefined;
+    let leaving = false;
+    const leave = async ({ force }: { force: boolean }): Promise<void> => {
+      leaving = true;
+      await cluster.shutdown({ force });
+      await listener?.close();
+      process.exit(0);
+    };
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      process.on(signal, () => {
+        if (leaving) process.exit(SECOND_SIGNAL_EXIT);
+        leave({ force: false }).catch((thrown) => fail(1, String(thrown)));
+      });
+    }
+    listener = await serve(cluster, {
+      hostname: host,
+      port,
+      shutdown: leave,
+      ...apiToken === undefined ? {} : { apiToken },
+    });
+    await cluster.start();
+    console.log(`listening on ${listener.url} as ${cluster.nodeId}`);
+  } catch (thrown) {
+    if (!(thrown instanceof FlotillaError)) throw thrown;
+    fail(thrown.code === "invalid-option" ? 2 : 1, thrown.message);
+  }
+}
+
+/** Only what was said is passed on, so that the library's defaults stand. */
+function optionsOf(settings: NodeSettings, host: string, port: number): ClusterOptions {
+  const said = {
+    nodeId: settings.id ?? `node-${crypto.randomUUID().slice(0, 8)}`,
+    nodeAddress: addressOf(settings, host),
+    nodePort: port,
+    nodes: settings.nodes,
+    transportType: settings.transport,
+    channelName: settings.channel,
+    clusterName: settings.clusterName,
+    secret: settings.secret,
+    redisConnectionString: settings.redis,
+    rabbitMQConnectionString: settings.rabbitmq,
+    dataDir: settings.dataDir,
+    publicUrl: settings.publicUrl,
+    bootstrapExpect: settings.bootstrapExpect,
+    allowInsecure: settings.allowInsecure,
+    logger: logger(),
+  };
+  return Object.fromEntries(
+    Object.entries(said).filter(([, value]) => value !== undefined),
+  ) as typeof said as ClusterOptions;
+}
+
+/** Where other nodes reach this one: nobody can dial a wildcard address. */
+function addressOf({ publicUrl }: NodeSettings, host: string): string {
+  if (host !== "0.0.0.0" && host !== "::") return host.includes(":") ? `[${host}]` : host;
+  return (publicUrl === undefined ? undefined : URL.parse(publicUrl)?.hostname) ?? hostname();
+}
+
+/** One line of JSON for each event, on standard error. */
+function logger(): Logger {
+  const at = (level: string): Logger["info"] => (message, fields) =>
+    console.error(JSON.stringify({ time: new Date().toISOString(), level, message, ...fields }));
+  return { debug() {}, info: at("info"), warn: at("warn"), error: at("error") };
+}
+
+/**
+ * On a terminal Deno asks, once; elsewhere nobody could answer. The environment is read only where it may be.
+ */
+async function askForNetwork({ permissions, stdin }: typeof Deno): Promise<void> {
+  const network = { name: "net" } as const;
+  const ask = stdin.isTerminal() ? permissions.request : permissions.query;
+  if ((await ask.call(permissions, network)).state === "granted") return;
+  fail(
+    1,
+    "a node needs the network: deno run -A examples/node.ts (or, instead of -A: --allow-net --allow-env)",
+  );
+}
+
+function fail(code: number, message: string): never {
+  console.error(message);
+  process.exit(code);
+}
