@@ -9,6 +9,8 @@ import type { Identity, RouteOptions, Serving } from "./serving.ts";
 /** How long `authenticate` may take. */
 const AUTHENTICATE_MS_MAX = 10_000;
 const RANDOM_ID_BYTES = 16;
+// deno-lint-ignore no-control-regex
+const CONTROL_CHARACTERS = /[\u0000-\u001f\u007f-\u009f]/;
 
 /** Who a newcomer is, or with what its socket is closed. */
 export type Admission =
@@ -59,9 +61,8 @@ export async function identify(
  * Whether `value` can be a connectionId: 1 to 256 bytes of UTF-8, well formed, without control characters.
  */
 export function isConnectionId(value: unknown): value is string {
-  // deno-lint-ignore no-control-regex
   return typeof value === "string" && value !== "" && value.isWellFormed() &&
-    !/[\u0000-\u001f\u007f-\u009f]/.test(value) &&
+    !CONTROL_CHARACTERS.test(value) &&
     value.length <= CONNECTION_ID_BYTES_MAX && utf8(value).byteLength <= CONNECTION_ID_BYTES_MAX;
 }
 

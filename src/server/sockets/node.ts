@@ -120,7 +120,6 @@ async function answerWith(response: Response, incoming: IncomingMessage, tcp: Tc
 }
 
 function attach(webSocket: WsSocket, wanted: WantedUpgrade, sockets: OpenSockets): void {
-  let socket: ServerSocket | undefined;
   let draining = false;
   // Once a turn: ws calls back for every message, and one turn's messages mostly leave together.
   const written = (): void => {
@@ -128,7 +127,7 @@ function attach(webSocket: WsSocket, wanted: WantedUpgrade, sockets: OpenSockets
     draining = true;
     queueMicrotask(() => {
       draining = false;
-      socket?.drained();
+      socket.drained();
     });
   };
   const raw: RawSocket = {
@@ -144,20 +143,20 @@ function attach(webSocket: WsSocket, wanted: WantedUpgrade, sockets: OpenSockets
     terminate: () => webSocket.terminate(),
     ping: () => webSocket.ping(),
   };
+  const socket: ServerSocket = sockets.adopt(raw, wanted);
   webSocket.on("message", (data: Buffer, isBinary: boolean) => {
-    socket?.received(isBinary ? new Uint8Array(data) : data.toString());
+    socket.received(isBinary ? new Uint8Array(data) : data.toString());
   });
-  webSocket.on("ping", () => socket?.heard());
-  webSocket.on("pong", () => socket?.heard());
+  webSocket.on("ping", () => socket.heard());
+  webSocket.on("pong", () => socket.heard());
   let tooLarge = false;
   // ws has already begun to close (1009 for a message over the limit, 1002 or 1007 for a broken one).
   webSocket.on("error", (error: Error & { code?: string }) => {
     tooLarge ||= error.code === TOO_BIG;
-    socket?.closing();
+    socket.closing();
   });
   webSocket.on("close", (code: number, reason: Buffer) => {
-    socket?.ended(tooLarge ? CLOSE.tooLarge : code, reason.toString());
+    socket.ended(tooLarge ? CLOSE.tooLarge : code, reason.toString());
   });
-  socket = sockets.adopt(raw, wanted);
   socket.start();
 }
