@@ -117,9 +117,9 @@ export class Outbox {
     else this.#queue.pushBack(entry);
   }
 
-  /** Calls `listener` once: when the queue is half empty, or gone with its socket. */
+  /** Calls `listener` once: when the queue is half empty, or takes nothing any more. */
   whenWritable(listener: () => void): void {
-    if (this.#state === "closed") return listener();
+    if (this.#state !== "open") return listener();
     this.#writable.push(listener);
   }
 
@@ -129,6 +129,16 @@ export class Outbox {
     this.#state = "closing";
     this.#pump(Infinity);
     this.sink.close(code, reason);
+    this.#tellWritable();
+  }
+
+  /** Another socket takes over: what this one's buffer does not have yet ends `closed`, as do new messages. */
+  retire(): void {
+    if (this.#state !== "open") return;
+    // What the buffer has may still leave: its drain or its end decides.
+    this.#state = "closing";
+    this.#lose(this.#queue);
+    this.#tellWritable();
   }
 
   /** The socket is gone: what was not seen to leave ends `closed`. Idempotent. */
@@ -149,10 +159,8 @@ export class Outbox {
 
   #refuse(done: (outcome: SendOutcome) => void): void {
     if (this.options.slowConsumer !== "close") return done("backpressure");
-    // What the socket has already may still leave before the close frame: its drain or its end decides.
-    this.#state = "closing";
+    this.retire();
     this.sink.close(CLOSE.slowConsumer, "the client reads too slowly");
-    this.#lose(this.#queue);
     done("closed");
   }
 

@@ -7,6 +7,8 @@ export class Outboxes {
   /** Sums over all outboxes ever opened here. */
   readonly counters: OutboxCounters = { messagesOut: 0, bytesOut: 0, queuedBytes: 0 };
   readonly #outboxes = new Map<string, Outbox>();
+  /** Weak: nobody may ever say that such a socket has closed. */
+  readonly #replaced = new WeakMap<ConnectionSink, Outbox>();
   readonly #clock: Pick<Clock, "now">;
   readonly #options: OutboxOptions;
 
@@ -23,26 +25,32 @@ export class Outboxes {
     return this.#outboxes.get(connectionId);
   }
 
-  /** The outbox over `sink`, which replaces any other of this connection. That one is let go, not closed. */
+  /** The outbox over `sink`. It replaces any other of this connection, whose socket the caller closes. */
   open(connectionId: string, sink: ConnectionSink): Outbox {
     const known = this.#outboxes.get(connectionId);
     if (known !== undefined && known.sink === sink) return known;
     const outbox = new Outbox(sink, this.#clock, this.#options, this.counters);
     this.#outboxes.set(connectionId, outbox);
-    known?.closed();
+    if (known !== undefined) {
+      known.retire();
+      this.#replaced.set(known.sink, known);
+    }
     return outbox;
   }
 
   /**
-   * Lets the connection go (it is unregistered, or its socket has closed): what has not left ends `closed`.
-   * With `sink`: only if that is still the one. False when there was nothing to let go.
+   * The connection's socket has closed: what was not seen to leave ends `closed`. With `sink`: that socket, which
+   * may have been replaced. True if the connection has no outbox any more.
    */
   remove(connectionId: string, sink?: ConnectionSink): boolean {
     const outbox = this.#outboxes.get(connectionId);
-    if (outbox === undefined || (sink !== undefined && outbox.sink !== sink)) return false;
+    if (sink !== undefined && outbox?.sink !== sink) {
+      this.#replaced.get(sink)?.closed();
+      return false;
+    }
     this.#outboxes.delete(connectionId);
-    outbox.closed();
-    return true;
+    outbox?.closed();
+    return outbox !== undefined;
   }
 
   /** Ids in the order in which they were opened. */

@@ -10,6 +10,16 @@ import { type Outcome, OUTCOMES } from "./outcome.ts";
 import type { Owner } from "./owner.ts";
 import { type CarriedCalls, Peer } from "./peer.ts";
 
+/** What a router has on its way; all 0 when idle. */
+export interface InFlight {
+  /** Connections with messages of this node on their way. */
+  readonly connections: number;
+  /** Messages that peers have to answer. */
+  readonly calls: number;
+  /** Charged for messages that wait at this caller. */
+  readonly waitingBytes: number;
+}
+
 /** This node as a carrier: what it carries is in the connection's outbox. */
 class Here implements Carrier {
   readonly budget: ByteBudget;
@@ -53,11 +63,14 @@ export class Dispatcher implements CarriedCalls {
     directory.onRouteChange((connectionId) => this.#routeChanged(connectionId));
   }
 
-  /** Connections with something on its way, and calls that peers have to answer; both 0 when idle. */
-  get inFlight(): { connections: number; calls: number } {
+  get inFlight(): InFlight {
     let calls = 0;
-    for (const peer of this.#peers.values()) calls += peer.size;
-    return { connections: this.#flows.size, calls };
+    let waitingBytes = this.#here.budget.used + this.#nowhere.used;
+    for (const peer of this.#peers.values()) {
+      calls += peer.size;
+      waitingBytes += peer.budget.used;
+    }
+    return { connections: this.#flows.size, calls, waitingBytes };
   }
 
   // --- Calls ---
@@ -93,7 +106,6 @@ export class Dispatcher implements CarriedCalls {
 
   up(session: Session): void {
     this.#peers.set(session.nodeId, new Peer(session, this.#clock, this.#options.waitingBytesMax, this));
-    for (const flow of this.#flows.values()) if (flow.blocked === "route") this.#unblock(flow);
   }
 
   /** What was sent is unknown, `node-lost`; what was not goes to wherever the connection is now. */
@@ -239,7 +251,7 @@ export class Dispatcher implements CarriedCalls {
   }
 
   #drain(flow: Flow): void {
-    for (const call of flow.ready) {
+    for (const call of flow.queued) {
       if (flow.stalled) return;
       const route = this.#target(flow, this.#directory.lookup(flow.connectionId));
       if (route === undefined) return;

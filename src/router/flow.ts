@@ -49,12 +49,9 @@ export class Flow {
     return this.blocked !== undefined || sizeOf(this.#returned) > 0;
   }
 
-  /**
-   * What may be handed over, in order: nothing while calls that came back wait for others in flight. Calls may be
-   * removed meanwhile.
-   */
-  get ready(): Iterable<Call> {
-    return sizeOf(this.#returned) > 0 ? [] : this.#waiting ?? [];
+  /** What queues, in order; unless `stalled` it may be handed over. Calls may be removed meanwhile. */
+  get queued(): Iterable<Call> {
+    return this.#waiting ?? [];
   }
 
   queue(call: Call): void {

@@ -9,7 +9,7 @@ import { CloseRequests } from "./close_requests.ts";
 import { MESSAGE_ID_BYTES_MAX, type RouteDirectory, ROUTER_DEFAULTS, ROUTER_PORT } from "./contract.ts";
 import { type RouterOptions, TIMEOUT_MS_MAX } from "./contract.ts";
 import { Delivery, type Message } from "./delivery.ts";
-import { Dispatcher } from "./dispatcher.ts";
+import { Dispatcher, type InFlight } from "./dispatcher.ts";
 import { asText, type CloseRequest, decodeControl, decodeMessage, isCloseCode, RUN, type Run } from "./frames.ts";
 import { arrived, type Outcome, OUTCOMES } from "./outcome.ts";
 import { Owner, type Sockets } from "./owner.ts";
@@ -150,8 +150,7 @@ export class ClusterRouter implements LinkService {
     return this.#dispatcher.routed;
   }
 
-  /** Connections with messages of this node on their way, and messages that peers have to answer. */
-  get inFlight(): { connections: number; calls: number } {
+  get inFlight(): InFlight {
     return this.#dispatcher.inFlight;
   }
 

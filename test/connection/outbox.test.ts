@@ -1,0 +1,232 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { Outbox, OUTBOX_DEFAULTS, type OutboxOptions, type SendOutcome } from "../../src/connection/outbox.ts";
+import { Outboxes } from "../../src/connection/outboxes.ts";
+import { utf8Length } from "../../src/connection/utf8_length.ts";
+import { utf8 } from "../../src/lib/bytes.ts";
+import { FakeSink } from "../support/fake_sink.ts";
+import { SimClock } from "../support/sim_clock.ts";
+
+class Fixture {
+  readonly clock: SimClock = new SimClock();
+  readonly counters = { messagesOut: 0, bytesOut: 0, queuedBytes: 0 };
+  readonly outcomes: (SendOutcome | undefined)[] = [];
+  readonly sink: FakeSink;
+  readonly outbox: Outbox;
+
+  constructor(bytesPerMs: number, options: Partial<OutboxOptions> = {}) {
+    this.sink = new FakeSink(this.clock, bytesPerMs);
+    this.outbox = new Outbox(this.sink, this.clock, { ...OUTBOX_DEFAULTS, ...options }, this.counters);
+  }
+
+  send(text: string, expiresAt: number = Infinity): void {
+    const index = this.outcomes.push(undefined) - 1;
+    this.outbox.send(text, text.length, (outcome) => {
+      expect(this.outcomes[index]).toBe(undefined);
+      this.outcomes[index] = outcome;
+    }, expiresAt);
+  }
+}
+
+describe("an outbox", () => {
+  test("says delivered at once when the kernel takes everything", () => {
+    const fixture = new Fixture(Infinity);
+    fixture.send("a");
+    fixture.send("");
+    expect(fixture.outcomes).toEqual(["delivered", "delivered"]);
+    expect(fixture.counters).toEqual({ messagesOut: 2, bytesOut: 1, queuedBytes: 0 });
+  });
+
+  test("says delivered of each message when its last byte has left, not before", async () => {
+    const fixture = new Fixture(10);
+    for (const bytes of [15, 10, 0]) fixture.send("x".repeat(bytes));
+    expect(fixture.counters.queuedBytes).toBe(25);
+    await fixture.clock.advance(1);
+    expect(fixture.outcomes).toEqual([undefined, undefined, undefined]);
+    await fixture.clock.advance(1);
+    expect(fixture.outcomes).toEqual(["delivered", undefined, undefined]);
+    await fixture.clock.advance(1);
+    expect(fixture.outcomes).toEqual(["delivered", "delivered", "delivered"]);
+    expect(fixture.counters.queuedBytes).toBe(0);
+    expect(fixture.clock.timers).toBe(0);
+  });
+
+  test("keeps only a little in the socket's own buffer", async () => {
+    const fixture = new Fixture(100, { sinkBytesMax: 250 });
+    for (let index = 0; index < 20; index++) fixture.send("x".repeat(100));
+    while (fixture.outbox.queuedBytes > 0) {
+      expect(fixture.sink.bufferedBytes).toBeLessThanOrEqual(350);
+      await fixture.clock.advance(1);
+    }
+    expect(fixture.sink.received.length).toBe(20);
+  });
+
+  test("takes one message of any size when it is empty, and is bounded in bytes and in messages", () => {
+    const fixture = new Fixture(0, { outboxBytesMax: 1_000, slowConsumer: "drop" });
+    fixture.send("x".repeat(5_000));
+    fixture.send("x");
+    expect(fixture.outcomes).toEqual([undefined, "backpressure"]);
+    const empty = new Fixture(0, { outboxBytesMax: 1_000, sinkBytesMax: 1, slowConsumer: "drop" });
+    empty.send("x");
+    for (let index = 0; index < 1_000; index++) empty.send("");
+    expect(empty.outcomes.filter((outcome) => outcome === undefined).length).toBeLessThan(20);
+  });
+
+  test("gives up what expired while it was queued, and nothing that the socket has", async () => {
+    const fixture = new Fixture(0, { sinkBytesMax: 10 });
+    fixture.send("in the socket", 5);
+    fixture.send("expires", 5);
+    fixture.send("stays", 100);
+    await fixture.clock.advance(10);
+    fixture.sink.bytesPerMs = 100;
+    await fixture.clock.advance(10);
+    expect(fixture.outcomes).toEqual(["delivered", "timeout", "delivered"]);
+    expect(fixture.sink.received).toEqual(["in the socket", "stays"]);
+  });
+
+  test("ends everything as closed when the socket is gone, and tells who waits", async () => {
+    const fixture = new Fixture(10, { sinkBytesMax: 20, slowConsumer: "wait" });
+    let told = 0;
+    fixture.outbox.whenWritable(() => told++);
+    for (let index = 0; index < 4; index++) fixture.send("x".repeat(10));
+    await fixture.clock.advance(1);
+    fixture.sink.cut();
+    fixture.outbox.closed();
+    fixture.outbox.closed();
+    fixture.send("late");
+    fixture.outbox.whenWritable(() => told++);
+    expect(fixture.outcomes).toEqual(["delivered", "closed", "closed", "closed", "closed"]);
+    expect(told).toBe(2);
+    expect(fixture.counters.queuedBytes).toBe(0);
+  });
+
+  test("notices a socket that has closed by itself", () => {
+    const fixture = new Fixture(0, { sinkBytesMax: 100 });
+    fixture.send("first");
+    fixture.sink.cut();
+    fixture.send("second");
+    expect(fixture.outcomes).toEqual(["closed", "closed"]);
+    expect(fixture.outbox.open).toBe(false);
+  });
+
+  test("hands over what is queued before it closes the socket", async () => {
+    const fixture = new Fixture(10, { sinkBytesMax: 20 });
+    for (let index = 0; index < 5; index++) fixture.send(`message ${index}`);
+    fixture.outbox.close(1001, "leaving");
+    fixture.outbox.close(1000, "again");
+    fixture.send("late");
+    await fixture.clock.advance(10);
+    expect(fixture.outcomes).toEqual([...Array<SendOutcome>(5).fill("delivered"), "closed"]);
+    expect(fixture.sink.closedWith).toEqual({ code: 1001, reason: "leaving" });
+  });
+
+  test("that is retired ends what the socket does not have, and waits for what it has", async () => {
+    const fixture = new Fixture(10, { sinkBytesMax: 10 });
+    for (let index = 0; index < 3; index++) fixture.send("x".repeat(10));
+    fixture.outbox.retire();
+    expect(fixture.outcomes).toEqual([undefined, "closed", "closed"]);
+    await fixture.clock.advance(2);
+    expect(fixture.outcomes).toEqual(["delivered", "closed", "closed"]);
+  });
+});
+
+describe("a slow consumer", () => {
+  const options = { outboxBytesMax: 1_000, sinkBytesMax: 300 };
+  const message = "x".repeat(200);
+
+  test("is closed with 4008, and what had not left ends closed", () => {
+    const fixture = new Fixture(0, options);
+    for (let index = 0; index < 6; index++) fixture.send(message);
+    expect(fixture.sink.closedWith?.code).toBe(4008);
+    // Two are in the socket's buffer: they may still leave before the close frame.
+    expect(fixture.outcomes).toEqual([undefined, undefined, "closed", "closed", "closed", "closed"]);
+    fixture.outbox.closed();
+    expect(fixture.outcomes).toEqual(Array<SendOutcome>(6).fill("closed"));
+  });
+
+  test("under drop loses the newest, never one already taken", async () => {
+    const fixture = new Fixture(0, { ...options, slowConsumer: "drop" });
+    for (let index = 0; index < 6; index++) fixture.send(message);
+    fixture.sink.bytesPerMs = 200;
+    await fixture.clock.advance(10);
+    fixture.send(message);
+    await fixture.clock.advance(2);
+    const taken = ["delivered", "delivered", "delivered"];
+    expect(fixture.outcomes as string[]).toEqual([...taken, "backpressure", "backpressure", "backpressure", "delivered"]);
+  });
+
+  test("under wait tells once when half of the queue is free", async () => {
+    const fixture = new Fixture(0, { ...options, slowConsumer: "wait" });
+    for (let index = 0; index < 4; index++) fixture.send(message);
+    expect(fixture.outcomes[3]).toBe("backpressure");
+    const queuedThen: number[] = [];
+    fixture.outbox.whenWritable(() => queuedThen.push(fixture.outbox.queuedBytes));
+    fixture.sink.bytesPerMs = 50;
+    await fixture.clock.advance(20);
+    expect(queuedThen).toEqual([400]);
+  });
+});
+
+describe("the outcomes of an outbox", () => {
+  const step = fc.oneof(
+    fc.record({ send: fc.nat({ max: 400 }), expiresInMs: fc.constantFrom(2, 10, Infinity) }),
+    fc.record({ rate: fc.constantFrom(0, 10, 100, Infinity) }),
+    fc.record({ pass: fc.nat({ max: 10 }) }),
+  );
+  const policy = fc.constantFrom("close" as const, "drop" as const, "wait" as const);
+
+  test("are exact whatever the socket does: delivered is what the client got, in order", async () => {
+    await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 40 }), policy, async (steps, slowConsumer) => {
+      const fixture = new Fixture(Infinity, { outboxBytesMax: 1_000, sinkBytesMax: 200, slowConsumer });
+      for (const step of steps) {
+        if ("pass" in step) await fixture.clock.advance(step.pass);
+        else if ("rate" in step) fixture.sink.bytesPerMs = step.rate;
+        else fixture.send(`${fixture.outcomes.length} `.padEnd(step.send), fixture.clock.now() + step.expiresInMs);
+        expect(fixture.counters.queuedBytes).toBe(fixture.outbox.queuedBytes);
+      }
+      fixture.sink.bytesPerMs = 1_000;
+      await fixture.clock.advance(20);
+      fixture.sink.cut();
+      fixture.outbox.closed();
+      const delivered = [...fixture.outcomes.keys()].filter((index) => fixture.outcomes[index] === "delivered");
+      expect(fixture.sink.received.map((data) => parseInt(String(data), 10))).toEqual(delivered);
+      expect(fixture.outcomes.includes(undefined)).toBe(false);
+      expect(fixture.counters.queuedBytes).toBe(0);
+      expect(fixture.counters.messagesOut).toBe(delivered.length);
+    }), { numRuns: 200 });
+  });
+});
+
+describe("the outboxes of a node", () => {
+  test("know one socket for each connection, and only its own close removes it", () => {
+    const clock = new SimClock();
+    const outboxes = new Outboxes(clock, { sinkBytesMax: 10 });
+    const [first, second] = [new FakeSink(clock, 0), new FakeSink(clock)];
+    const outcomes: string[] = [];
+    const before = outboxes.open("alice", first);
+    before.send("in the buffer", 13, (outcome) => outcomes.push(outcome));
+    before.send("queued", 6, (outcome) => outcomes.push(outcome));
+    const after = outboxes.open("alice", second);
+    expect(outboxes.open("alice", second)).toBe(after);
+    expect(outcomes).toEqual(["closed"]);
+    expect(outboxes.remove("alice", first)).toBe(false);
+    expect(outcomes).toEqual(["closed", "closed"]);
+    expect(outboxes.get("alice")).toBe(after);
+    expect(outboxes.remove("alice", second)).toBe(true);
+    expect(outboxes.remove("alice")).toBe(false);
+    expect([outboxes.size, outboxes.counters.queuedBytes]).toEqual([0, 0]);
+  });
+});
+
+describe("the UTF-8 length of a string", () => {
+  test("is that of its encoding, lone surrogates included", () => {
+    for (const text of ["", "a", "é", "€", "🛶", "\ud83d", "\udef6", "\ud83d\ud83d\udef6a\udef6"]) {
+      expect(utf8Length(text)).toBe(utf8(text).byteLength);
+    }
+    fc.assert(fc.property(fc.string({ unit: "binary" }), (text) => {
+      expect(utf8Length(text)).toBe(utf8(text).byteLength);
+      const cut = text.slice(1);
+      expect(utf8Length(cut)).toBe(utf8(cut).byteLength);
+    }));
+  });
+});

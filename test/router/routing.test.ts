@@ -1,0 +1,387 @@
+import { describe, expect, test } from "bun:test";
+import { utf8 } from "../../src/lib/bytes.ts";
+import { FlotillaError } from "../../src/lib/errors.ts";
+import { CONTROL, MESSAGES } from "../../src/link/contract.ts";
+import { FakeCluster } from "./fake_cluster.ts";
+
+async function codeOf(promise: Promise<unknown>): Promise<string> {
+  return await promise.then(() => "resolved", (thrown) => thrown instanceof FlotillaError ? thrown.code : "other");
+}
+
+describe("routing one message", () => {
+  test("reaches a connection of this node in the same turn, without a frame", async () => {
+    const cluster = new FakeCluster(2);
+    const [a, b] = [cluster.node(0), cluster.node(1)];
+    const sink = a.connect("alice");
+    const routed = a.router.routeMessage("alice", "hello");
+    expect(sink.received).toEqual(["hello"]);
+    expect(a.router.inFlight).toEqual({ connections: 0, calls: 0, waitingBytes: 0 });
+    expect(a.sessionWith(b).taken[MESSAGES]).toBe(0);
+    expect(await routed).toBe(true);
+  });
+
+  test("reaches a connection of another node, as text and as binary", async () => {
+    const cluster = new FakeCluster(2);
+    const [a, b] = [cluster.node(0), cluster.node(1)];
+    const sink = b.connect("bob");
+    await cluster.clock.advance(5);
+    expect(await cluster.run(a.router.routeMessage("bob", "\uFEFFhéllo 🛶"))).toBe(true);
+    expect(await cluster.run(a.router.routeMessage("bob", new Uint8Array([0, 255, 1])))).toBe(true);
+    expect(await cluster.run(a.router.routeMessage("bob", utf8("as text"), { messageType: "text" }))).toBe(true);
+    expect(await cluster.run(a.router.routeMessage("bob", "as bytes", { messageType: "binary" }))).toBe(true);
+    expect(await cluster.run(a.router.routeMessage("bob", ""))).toBe(true);
+    expect(await cluster.run(a.router.routeJson("bob", { n: 1 }))).toBe(true);
+    const [text, binary, fromBytes, bytes, ...rest] = sink.received;
+    expect(text).toBe("\uFEFFhéllo 🛶");
+    expect([...binary as Uint8Array]).toEqual([0, 255, 1]);
+    expect(fromBytes).toBe("as text");
+    expect([...bytes as Uint8Array]).toEqual([...utf8("as bytes")]);
+    expect(rest).toEqual(["", '{"n":1}']);
+    expect(a.router.routed.delivered).toBe(6);
+    expect(cluster.idle).toBe(true);
+  });
+
+  test("asks the peers for a connection that it does not know", async () => {
+    const cluster = new FakeCluster(3);
+    const [a, , c] = [cluster.node(0), cluster.node(1), cluster.node(2)];
+    c.directory.announces = false;
+    const sink = c.connect("carol");
+    await cluster.clock.advance(5);
+    const first = a.router.routeMessage("carol", "1");
+    const second = a.router.routeMessage("carol", "2");
+    expect(await cluster.run(first)).toBe(true);
+    expect(await cluster.run(second)).toBe(true);
+    expect(sink.received).toEqual(["1", "2"]);
+    expect([...await cluster.run(a.router.deliver(["nobody"], "x"))]).toEqual([["nobody", "not-found"]]);
+    expect(cluster.idle).toBe(true);
+  });
+
+  test("is too large above messageBytesMax, counted in bytes, at the caller and at the owner", async () => {
+    const cluster = new FakeCluster(2, { router: { messageBytesMax: 8 } });
+    const [a, b] = [cluster.node(0), cluster.node(1)];
+    const sink = b.connect("bob");
+    await cluster.clock.advance(5);
+    expect(await cluster.run(a.router.routeMessage("bob", "éééé"))).toBe(true);
+    expect([...await a.router.deliver(["bob", "x"], "ééééé")]).toEqual([["bob", "too-large"], ["x", "too-large"]]);
+    expect([...await a.router.deliver(["bob"], new Uint8Array(9))]).toEqual([["bob", "too-large"]]);
+    expect(sink.received).toEqual(["éééé"]);
+  });
+
+  test("rejects options that cannot be used, and bytes that are not the text they should be", async () => {
+    const a = new FakeCluster(1).node(0);
+    a.connect("alice");
+    const invalid = "invalid-option";
+    expect(await codeOf(a.router.routeMessage("alice", new Uint8Array([255]), { messageType: "text" }))).toBe(invalid);
+    expect(await codeOf(a.router.routeMessage("alice", "", { timeoutMs: 0 }))).toBe(invalid);
+    expect(await codeOf(a.router.routeMessage("alice", "", { timeoutMs: Number.NaN }))).toBe(invalid);
+    expect(await codeOf(a.router.routeMessage("alice", "", { messageId: "" }))).toBe(invalid);
+    expect(await codeOf(a.router.routeMessage("alice", "", { messageId: "é".repeat(33) }))).toBe(invalid);
+    expect(await codeOf(a.router.routeJson("alice", undefined))).toBe(invalid);
+    a.router.stop();
+    expect(await codeOf(a.router.routeMessage("alice", ""))).toBe("not-running");
+  });
+});
+
+describe("routing one message to many", () => {
+  test("takes one frame for each node and gives an outcome for each connection, in order", async () => {
+    const cluster = new FakeCluster(3);
+    const [a, b, c] = [cluster.node(0), cluster.node(1), cluster.node(2)];
+    a.connect("a1");
+    const sinks = ["b1", "b2", "b3"].map((id) => b.connect(id));
+    c.connect("c1");
+    await cluster.clock.advance(5);
+    const ids = ["b1", "nobody", "c1", "b2", "a1", "b1", "b3"];
+    const outcomes = await cluster.run(a.router.deliver(ids, "all"));
+    expect([...outcomes]).toEqual([
+      ["b1", "delivered"],
+      ["nobody", "not-found"],
+      ["c1", "delivered"],
+      ["b2", "delivered"],
+      ["a1", "delivered"],
+      ["b3", "delivered"],
+    ]);
+    expect(sinks.map((sink) => sink.received)).toEqual([["all"], ["all"], ["all"]]);
+    expect(a.sessionWith(b).taken[MESSAGES]).toBe(1);
+    expect(a.sessionWith(c).taken[MESSAGES]).toBe(1);
+    const arrivals = await cluster.run(a.router.routeTexts(["b1", "nobody"], "again"));
+    expect([...arrivals]).toEqual([["b1", true], ["nobody", false]]);
+    expect(cluster.idle).toBe(true);
+  });
+
+  test("to none resolves with nothing", async () => {
+    const a = new FakeCluster(1).node(0);
+    expect((await a.router.deliver([], "x")).size).toBe(0);
+  });
+
+  test("is answered in one frame for all the messages that came in one turn", async () => {
+    const cluster = new FakeCluster(2);
+    const [a, b] = [cluster.node(0), cluster.node(1)];
+    const ids = Array.from({ length: 1_000 }, (_, index) => `b${index}`);
+    for (const id of ids) b.connect(id);
+    await cluster.clock.advance(5);
+    const before = b.sessionWith(a).taken[CONTROL] ?? 0;
+    const calls = ids.map((id) => a.router.routeMessage(id, "x"));
+    const all = a.router.deliver(ids, "y");
+    expect(await cluster.run(Promise.all(calls))).toEqual(ids.map(() => true));
+    expect(new Set((await cluster.run(all)).values())).toEqual(new Set(["delivered"]));
+    expect((b.sessionWith(a).taken[CONTROL] ?? 0) - before).toBe(1);
+    expect(cluster.idle).toBe(true);
+  });
+});
+
+describe("a deadline", () => {
+  test("ends a wait on a socket that takes nothing", async () => {
+    const cluster = new FakeCluster(2, { router: { deliveryTimeoutMs: 500 } });
+    const [a, b] = [cluster.node(0), cluster.node(1)];
+    b.connect("bob", 0);
+    a.connect("alice", 0);
+    await cluster.clock.advance(5);
+    const began = cluster.clock.now();
+    const outcomes = await cluster.run(a.router.deliver(["bob", "alice"], "x"));
+    expect([...outcomes.values()]).toEqual(["timeout", "timeout"]);
+    expect(cluster.clock.now() - began).toBeGreaterThanOrEqual(500);
+    expect(cluster.clock.now() - began).toBeLessThanOrEqual(505);
+    expect(cluster.idle).toBe(true);
+  });
+
+  test("may be set for each call, and an AbortSignal comes before it", async () => {
+    const cluster = new FakeCluster(2);
+    const [a, b] = [cluster.node(0), cluster.node(1)];
+    b.connect("bob", 0);
+    await cluster.clock.advance(5);
+    const began = cluster.clock.now();
+    expect(await cluster.run(a.router.routeMessage("bob", "x", { timeoutMs: 50 }))).toBe(false);
+    expect(cluster.clock.now() - began).toBeLessThanOrEqual(55);
+    const abort = new AbortController();
+    const aborted = a.router.deliver(["bob"], "x", { signal: abort.signal });
+    await cluster.clock.advance(10);
+    abort.abort();
+    expect([...await aborted]).toEqual([["bob", "timeout"]]);
+    expect([...await a.router.deliver(["bob"], "x", { signal: abort.signal })]).toEqual([["bob", "timeout"]]);
+    expect(cluster.idle).toBe(true);
+  });
+
+  test("keeps the owner from sending later what was still queued", async () => {
+    const cluster = new FakeCluster(2, { outbox: { sinkBytesMax: 1 } });
+    const [a, b] = [cluster.node(0), cluster.node(1)];
+    const sink = b.connect("bob", 0);
+    await cluster.clock.advance(5);
+    const calls = [100, 100, 5_000].map((timeoutMs, index) => a.router.deliver(["bob"], `m${index}`, { timeoutMs }));
+    await cluster.clock.advance(200);
+    sink.bytesPerMs = 100;
+    const outcomes = await cluster.run(Promise.all(calls));
+    expect(outcomes.map((outcome) => outcome.get("bob"))).toEqual(["timeout", "timeout", "delivered"]);
+    expect(sink.received).toEqual(["m0", "m2"]);
+  });
+});
+
+describe("a lost node", () => {
+  test("ends what was sent at once, as unknown, and later calls find the new owner", async () => {
+    const cluster = new FakeCluster(3);
+    const [a, b, c] = [cluster.node(0), cluster.node(1), cluster.node(2)];
+    b.connect("bob", 0);
+    await cluster.clock.advance(5);
+    const sent = a.router.deliver(["bob"], "1");
+    await cluster.clock.advance(5);
+    const began = cluster.clock.now();
+    const sink = c.connect("bob");
+    cluster.network.end(a.sessionWith(b), "timeout", 50);
+    expect([...await cluster.run(sent)]).toEqual([["bob", "node-lost"]]);
+    expect(cluster.clock.now()).toBe(began);
+    expect(await cluster.run(a.router.routeMessage("bob", "2"))).toBe(true);
+    expect(sink.received).toEqual(["2"]);
+    expect(cluster.idle).toBe(true);
+  });
+
+  test("does not lose what was never sent: it goes to the new owner, in order", async () => {
+    const cluster = new FakeCluster(3);
+    cluster.network.laneBytes = 2_000;
+    const [a, b, c] = [cluster.node(0), cluster.node(1), cluster.node(2)];
+    b.connect("bob");
+    await cluster.clock.advance(5);
+    cluster.network.delayMs = () => 100;
+    const calls = [0, 1, 2, 3].map((index) => a.router.deliver(["bob"], `${index}`.padEnd(1_500)));
+    const sink = c.connect("bob");
+    cluster.network.end(a.sessionWith(b), "timeout", 0);
+    const outcomes = await cluster.run(Promise.all(calls));
+    const expected = ["node-lost", "delivered", "delivered", "delivered"];
+    expect(outcomes.map((outcome) => outcome.get("bob") as string)).toEqual(expected);
+    expect(sink.received.map((data) => (data as string).trim())).toEqual(["1", "2", "3"]);
+    expect(cluster.idle).toBe(true);
+  });
+});
+
+describe("a session that has ended and was not announced yet", () => {
+  test("takes nothing, and what it did not take goes where the connection turns up", async () => {
+    const cluster = new FakeCluster(3);
+    const [a, b, c] = [cluster.node(0), cluster.node(1), cluster.node(2)];
+    b.connect("bob");
+    await cluster.clock.advance(5);
+    const session = a.sessionWith(b);
+    session.live = false;
+    const calls = [a.router.routeMessage("bob", "1"), a.router.routeMessage("bob", "2")];
+    await cluster.clock.advance(10);
+    const sink = c.connect("bob");
+    expect(await cluster.run(Promise.all(calls), 100)).toEqual([true, true]);
+    expect(sink.received).toEqual(["1", "2"]);
+    a.links.ended(session, "timeout");
+    expect(cluster.idle).toBe(true);
+  });
+});
+
+describe("a connection that moves", () => {
+  test("to a node that just went away, and then on, keeps what was queued", async () => {
+    const cluster = new FakeCluster(3);
+    const [a, b, c] = [cluster.node(0), cluster.node(1), cluster.node(2)];
+    b.connect("bob", 0);
+    await cluster.clock.advance(5);
+    const first = a.router.deliver(["bob"], "1");
+    await cluster.clock.advance(5);
+    c.connect("bob");
+    await cluster.clock.advance(2);
+    const second = a.router.deliver(["bob"], "2");
+    a.sessionWith(c).live = false;
+    expect([...await cluster.run(first)]).toEqual([["bob", "closed"]]);
+    await cluster.clock.advance(5);
+    const sink = a.connect("bob");
+    expect([...await cluster.run(second)]).toEqual([["bob", "delivered"]]);
+    expect(sink.received).toEqual(["2"]);
+  });
+
+  test("gets the messages that its old owner no longer took, in order, once", async () => {
+    const cluster = new FakeCluster(3);
+    const [a, b, c] = [cluster.node(0), cluster.node(1), cluster.node(2)];
+    b.connect("bob");
+    await cluster.clock.advance(5);
+    cluster.network.delayMs = () => 20;
+    const calls = [a.router.routeMessage("bob", "1"), a.router.routeMessage("bob", "2")];
+    b.disconnect("bob");
+    const sink = c.connect("bob");
+    await cluster.clock.advance(25);
+    calls.push(a.router.routeMessage("bob", "3"));
+    expect(await cluster.run(Promise.all(calls))).toEqual([true, true, true]);
+    expect(sink.received).toEqual(["1", "2", "3"]);
+    expect(cluster.idle).toBe(true);
+  });
+
+  test("to the calling node gets what was on its way to another", async () => {
+    const cluster = new FakeCluster(2);
+    const [a, b] = [cluster.node(0), cluster.node(1)];
+    b.connect("bob");
+    await cluster.clock.advance(5);
+    b.disconnect("bob");
+    const first = a.router.routeMessage("bob", "1");
+    const sink = a.connect("bob");
+    const second = a.router.routeMessage("bob", "2");
+    expect(sink.received).toEqual([]);
+    expect(await cluster.run(Promise.all([first, second]))).toEqual([true, true]);
+    expect(sink.received).toEqual(["1", "2"]);
+  });
+
+  test("that nobody has any more is not found, at the latest at the deadline", async () => {
+    const cluster = new FakeCluster(2);
+    const [a, b] = [cluster.node(0), cluster.node(1)];
+    b.connect("bob");
+    await cluster.clock.advance(5);
+    b.disconnect("bob");
+    expect([...await cluster.run(a.router.deliver(["bob"], "x"))]).toEqual([["bob", "not-found"]]);
+    expect(cluster.idle).toBe(true);
+  });
+});
+
+describe("a named message", () => {
+  test("is delivered once however often it is sent, and each call hears so", async () => {
+    const cluster = new FakeCluster(2);
+    const [a, b] = [cluster.node(0), cluster.node(1)];
+    const sink = b.connect("bob", 0);
+    await cluster.clock.advance(5);
+    const messageId = "m-1";
+    expect(await cluster.run(a.router.routeMessage("bob", "x", { messageId, timeoutMs: 100 }))).toBe(false);
+    const again = a.router.routeMessage("bob", "x", { messageId });
+    const fromOwner = b.router.routeMessage("bob", "x", { messageId });
+    await cluster.clock.advance(10);
+    sink.bytesPerMs = 10;
+    expect(await cluster.run(Promise.all([again, fromOwner]))).toEqual([true, true]);
+    expect(await cluster.run(a.router.routeMessage("bob", "x", { messageId }))).toBe(true);
+    expect(sink.received).toEqual(["x"]);
+  });
+
+  test("is forgotten after rememberMs, or when newer ones take its place", async () => {
+    const cluster = new FakeCluster(1, { router: { rememberMs: 1_000, rememberedMessagesMax: 2 } });
+    const a = cluster.node(0);
+    const sink = a.connect("alice");
+    const send = (messageId: string): Promise<boolean> => a.router.routeMessage("alice", messageId, { messageId });
+    await Promise.all(["1", "1", "2", "2"].map(send));
+    expect(sink.received).toEqual(["1", "2"]);
+    await Promise.all(["3", "1"].map(send));
+    expect(sink.received).toEqual(["1", "2", "3", "1"]);
+    await cluster.clock.advance(1_001);
+    await send("1");
+    expect(sink.received).toEqual(["1", "2", "3", "1", "1"]);
+  });
+
+  test("that did not arrive may be sent again", async () => {
+    const cluster = new FakeCluster(1, { outbox: { outboxBytesMax: 100, slowConsumer: "drop" } });
+    const a = cluster.node(0);
+    const sink = a.connect("alice", 0);
+    void a.router.routeMessage("alice", "x".repeat(90));
+    const options = { messageId: "m" };
+    expect([...await a.router.deliver(["alice"], "y", options)]).toEqual([["alice", "backpressure"]]);
+    sink.bytesPerMs = 50;
+    await cluster.clock.advance(10);
+    expect(await cluster.run(a.router.routeMessage("alice", "y", options))).toBe(true);
+  });
+});
+
+describe("closing a connection", () => {
+  test("closes it wherever it is, after what its outbox holds", async () => {
+    const cluster = new FakeCluster(2);
+    const [a, b] = [cluster.node(0), cluster.node(1)];
+    const bob = b.connect("bob", 10);
+    const alice = a.connect("alice");
+    await cluster.clock.advance(5);
+    const message = a.router.routeMessage("bob", "bye".repeat(100));
+    await cluster.clock.advance(2);
+    expect(await cluster.run(a.router.closeConnection("bob", 4000, "enough"))).toBe(true);
+    expect(bob.closedWith).toEqual({ code: 4000, reason: "enough" });
+    expect(await cluster.run(message)).toBe(true);
+    expect(await a.router.closeConnection("alice", 1000, "")).toBe(true);
+    expect(alice.closedWith).toEqual({ code: 1000, reason: "" });
+  });
+
+  test("says when nobody has it, and when that cannot be known", async () => {
+    const cluster = new FakeCluster(2);
+    const [a, b] = [cluster.node(0), cluster.node(1)];
+    expect(await cluster.run(a.router.closeConnection("nobody", 1000, ""))).toBe(false);
+    b.connect("bob");
+    await cluster.clock.advance(5);
+    const closing = a.router.closeConnection("bob", 1000, "");
+    cluster.network.end(a.sessionWith(b), "timeout", 0);
+    expect(await codeOf(cluster.run(closing))).toBe("node-lost");
+    cluster.network.joinAll();
+    await cluster.clock.advance(5);
+    cluster.network.delayMs = () => 1_000;
+    expect(await codeOf(cluster.run(a.router.closeConnection("bob", 1000, "", 100)))).toBe("timeout");
+    expect(await codeOf(a.router.closeConnection("bob", 1005, ""))).toBe("invalid-option");
+    expect(await codeOf(a.router.closeConnection("bob", 1000, "é".repeat(62)))).toBe("invalid-option");
+  });
+});
+
+describe("a router that stops", () => {
+  test("ends every wait and holds nothing", async () => {
+    const cluster = new FakeCluster(2);
+    const [a, b] = [cluster.node(0), cluster.node(1)];
+    b.connect("bob", 0);
+    a.connect("alice", 0);
+    await cluster.clock.advance(5);
+    const waits = a.router.deliver(["bob", "alice", "nobody"], "x");
+    const closing = a.router.closeConnection("bob", 1000, "");
+    a.router.stop();
+    expect([...(await waits).values()]).toEqual(["node-lost", "node-lost", "node-lost"]);
+    expect(await codeOf(closing)).toBe("node-lost");
+    expect(a.router.inFlight).toEqual({ connections: 0, calls: 0, waitingBytes: 0 });
+    b.router.stop();
+    await cluster.clock.advance(10);
+    expect(cluster.clock.timers).toBe(0);
+  });
+});
