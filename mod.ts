@@ -13,11 +13,16 @@
  * ```
  * @module
  */
-export { createCluster, type ServableCluster } from "./src/create.ts";
+export { createCluster, OwnAddress, servable, type ServableCluster } from "./src/create.ts";
 export { ClusterManager, type ClusterParts } from "./src/cluster/manager.ts";
-export { type ClusterOptions, resolveOptions, type ResolvedOptions } from "./src/cluster/options.ts";
+export { type ClusterOptions, type ResolvedOptions, resolveOptions } from "./src/cluster/options.ts";
 export * from "./src/cluster/contract.ts";
-export { type RankedTarget, rankTargets, type RankWeights, type TargetCandidate } from "./src/cluster/rank_targets.ts";
+export {
+  type RankedTarget,
+  rankTargets,
+  type RankWeights,
+  type TargetCandidate,
+} from "./src/cluster/rank_targets.ts";
 export { ClusterRouter } from "./src/router/router.ts";
 export { arrived, type Outcome } from "./src/router/outcome.ts";
 export { Directory } from "./src/directory/directory.ts";
@@ -33,9 +38,11 @@ export { Outboxes } from "./src/connection/outboxes.ts";
 export type * from "./src/connection/sink.ts";
 export { flotillaRoutes } from "./src/server/routes.ts";
 export { serve, type ServeOptions } from "./src/server/serve.ts";
+export { upgrade } from "./src/server/upgrade.ts";
 export { listen } from "./src/server/listen.ts";
 export type { Listener, ListenOptions } from "./src/server/contract.ts";
 export type { Identity, RouteOptions, Serving } from "./src/server/serving.ts";
+export type { Socket, SocketEvents } from "./src/lib/socket.ts";
 export { CLOSE } from "./src/lib/close_codes.ts";
 export { type ErrorCode, FlotillaError } from "./src/lib/errors.ts";
 export { type Clock, systemClock } from "./src/lib/clock.ts";

@@ -1,7 +1,13 @@
 /** The composition root: every part of a node, wired. The same by hand stands in `examples/by_hand.ts`. */
 import { createTransport } from "../transports/create.ts";
 import { ClusterManager } from "./cluster/manager.ts";
-import { type ClusterOptions, linkOptionsOf, resolveOptions, routerOptionsOf } from "./cluster/options.ts";
+import {
+  type ClusterOptions,
+  linkOptionsOf,
+  type ResolvedOptions,
+  resolveOptions,
+  routerOptionsOf,
+} from "./cluster/options.ts";
 import { Outboxes } from "./connection/outboxes.ts";
 import { Directory } from "./directory/directory.ts";
 import { ClusterLinks } from "./link/links.ts";
@@ -19,29 +25,65 @@ export type ServableCluster = ClusterManager & { readonly serving: Serving };
  */
 export function createCluster(options: ClusterOptions): ServableCluster {
   const resolved = resolveOptions(options);
-  const { nodeId, clock, random, logger, nodeAddress, nodePort } = resolved;
+  const { nodeId, clock, random, logger } = resolved;
   const context = { nodeId, clock, random, logger };
-  let port = nodePort;
-  const origin = (): string | undefined => port === 0 ? undefined : `ws://${nodeAddress}:${port}`;
-  const transport = createTransport({ ...resolved, advertise: origin }, context);
+  const address = new OwnAddress(resolved);
+  const transport = createTransport({ ...resolved, advertise: () => address.url }, context);
   const links = new ClusterLinks(transport, linkOptionsOf(resolved), context);
   const directory = new Directory({ links, ...context, options: resolved });
   const outboxes = new Outboxes(clock, resolved);
-  const router = new ClusterRouter({ links, directory, sockets: outboxes, clock, options: routerOptionsOf(resolved) });
+  const router = new ClusterRouter({
+    links,
+    directory,
+    sockets: outboxes,
+    clock,
+    options: routerOptionsOf(resolved),
+  });
   const cluster = new ClusterManager({ links, directory, router, outboxes, options: resolved });
+  return servable(cluster, transport, resolved, address);
+}
+
+/** Gives a cluster that was wired by hand what `serve` and `flotillaRoutes` must know of it. */
+export function servable(
+  cluster: ClusterManager,
+  transport: ClusterTransport,
+  options: ResolvedOptions,
+  address: OwnAddress = new OwnAddress(options),
+): ServableCluster {
+  const { secret, allowInsecure, messageBytesMax, clock, random, logger } = options;
   const serving: Serving = {
-    secured: resolved.secret !== undefined,
-    allowInsecure: resolved.allowInsecure,
-    acceptor: "accept" in transport ? transport as ClusterTransport & SocketAcceptor : null,
-    messageBytesMax: resolved.messageBytesMax,
+    secured: secret !== undefined,
+    allowInsecure,
+    acceptor: isAcceptor(transport) ? transport : null,
+    messageBytesMax,
     clock,
     random,
     logger,
     turnAway: () => null,
-    listening: (listeningPort) => {
-      port = listeningPort;
-      cluster.publicUrl ??= `ws://${nodeAddress}:${port}`;
+    listening(port) {
+      address.port = port;
+      cluster.publicUrl ??= address.url ?? null;
     },
   };
   return Object.assign(cluster, { serving });
+}
+
+/** Where this node is reached; its port may be known only when it listens. */
+export class OwnAddress {
+  readonly #host: string;
+  port: number;
+
+  constructor({ nodeAddress, nodePort }: Pick<ResolvedOptions, "nodeAddress" | "nodePort">) {
+    this.#host = nodeAddress.includes(":") && !nodeAddress.startsWith("[") ? `[${nodeAddress}]` : nodeAddress;
+    this.port = nodePort;
+  }
+
+  /** `ws://host:port`; undefined while the port is not known. */
+  get url(): string | undefined {
+    return this.port === 0 ? undefined : `ws://${this.#host}:${this.port}`;
+  }
+}
+
+function isAcceptor(transport: ClusterTransport): transport is ClusterTransport & SocketAcceptor {
+  return "accept" in transport && typeof transport.accept === "function";
 }

@@ -1,0 +1,120 @@
+/**
+ * What `npm start` shows: three nodes on this machine, one on each runtime, as one cluster. Clients on each, a
+ * message from every node to every client, a batch, a node killed, noticed, and back. Then it serves until Ctrl-C.
+ *
+ *     npm start               npm start -- --once     ends by itself: 0 only if all of it held
+ *     npm start -- --once --block deno,node           with the link between two nodes blocked on purpose
+ */
+import process from "node:process";
+import { parseArgs } from "node:util";
+import { Demo, type DemoNode, RUNTIMES } from "./start_nodes.ts";
+
+/** How long the others may take to notice a killed node and forget its connections: the default peer timeout and some. */
+const NOTICE_MS = 8_000;
+const MEET_MS = 10_000;
+const MESSAGE_MS = 5_000;
+
+const { values } = parseArgs({
+  options: {
+    once: { type: "boolean", default: false },
+    block: { type: "string" },
+    port: { type: "string", default: "0" },
+  },
+});
+const demo = new Demo(values.block?.split(",") ?? []);
+process.on("SIGINT", () => void demo.stop().then(() => process.exit(0)));
+process.on("SIGTERM", () => void demo.stop().then(() => process.exit(0)));
+
+try {
+  await show();
+  console.log("\nAll of it held.");
+  if (!values.once) {
+    console.log("\nServing until Ctrl-C. Try, from another terminal:");
+    const [first, last] = [demo.nodes[0] as DemoNode, demo.nodes[2] as DemoNode];
+    console.log(`  curl ${first.url}/api/cluster`);
+    console.log(
+      `  curl -d 'hello' -H 'content-type: text/plain' ${first.url}/api/messages/client-on-${last.name}`,
+    );
+    await new Promise(() => {});
+  }
+} catch (thrown) {
+  console.error(`\nThis did not hold: ${thrown instanceof Error ? thrown.message : thrown}`);
+  process.exitCode = 1;
+} finally {
+  if (values.once || process.exitCode === 1) await demo.stop();
+}
+
+async function show(): Promise<void> {
+  heading("Three nodes, one on each runtime");
+  for (const runtime of RUNTIMES) await demo.startNode(runtime);
+  const meetMs = await demo.until("every node is up for every other", MEET_MS, () => demo.isWhole());
+  for (const node of demo.nodes) console.log(`  ${node.name.padEnd(5)} ${node.url}   process ${node.pid}`);
+  console.log(`  one cluster after ${meetMs.toFixed(0)} ms`);
+
+  heading("A client on each node, and a message from every node to every client (ms to arrive)");
+  for (const node of demo.nodes) await demo.connect(node);
+  await demo.until("every node knows every connection", MEET_MS, () => demo.knowsAll(demo.nodes));
+  await everyPair(demo.nodes);
+
+  heading("One batch, handed to one node, for all clients and somebody who is not there");
+  const [first, victim] = [demo.nodes[0] as DemoNode, demo.nodes[1] as DemoNode];
+  const ids = [...demo.nodes.map((node) => node.clientId), "nobody"];
+  const results = await first.sendBatch(ids, "to all of you");
+  for (const [id, outcome] of Object.entries(results)) console.log(`  ${id.padEnd(16)} ${outcome}`);
+  expect(
+    ids.every((id) => results[id] === (id === "nobody" ? "not-found" : "delivered")),
+    "the batch reached everyone it could",
+  );
+
+  heading(`The node on ${victim.name} is killed`);
+  victim.kill();
+  const others = demo.nodes.filter((node) => node !== victim);
+  const noticeMs = await demo.until(
+    "the others notice and forget its connections",
+    NOTICE_MS,
+    () => demo.forgot(victim, others),
+  );
+  console.log(`  noticed, and its connections forgotten, after ${noticeMs.toFixed(0)} ms`);
+  const { outcome } = await first.send(victim.clientId, "are you there?");
+  console.log(`  a message to its client: ${outcome}`);
+  expect(outcome === "not-found", "a message to a client that is gone says so");
+  await everyPair(others);
+
+  heading(`The node on ${victim.name} is started again`);
+  await demo.restart(victim);
+  await demo.connect(victim);
+  const healedMs = await demo.until(
+    "the cluster and its directory are whole",
+    MEET_MS,
+    async () => await demo.isWhole() && await demo.knowsAll(demo.nodes),
+  );
+  console.log(`  whole again after ${healedMs.toFixed(0)} ms`);
+  await everyPair(demo.nodes);
+}
+
+async function everyPair(nodes: readonly DemoNode[]): Promise<void> {
+  console.log(`  ${"from \\ to".padEnd(10)}${nodes.map(({ name }) => name.padStart(8)).join("")}`);
+  for (const from of nodes) {
+    const times: string[] = [];
+    for (const to of nodes) {
+      const text = `${from.name} to ${to.name} at ${performance.now()}`;
+      const sentAt = performance.now();
+      const arrived = to.awaitMessage(text, MESSAGE_MS);
+      const { outcome } = await from.send(to.clientId, text);
+      expect(
+        outcome === "delivered",
+        `a message from ${from.name} to the client on ${to.name} is delivered, not ${outcome}`,
+      );
+      times.push((await arrived - sentAt).toFixed(1).padStart(8));
+    }
+    console.log(`  ${from.name.padEnd(10)}${times.join("")}`);
+  }
+}
+
+function heading(text: string): void {
+  console.log(`\n${text}`);
+}
+
+function expect(held: boolean, what: string): void {
+  if (!held) throw new Error(what);
+}
