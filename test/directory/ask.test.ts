@@ -53,6 +53,18 @@ describe("unknown connections", () => {
     for (const { directory } of it.nodes) expect(directory.stats().repairs).toBe(0);
   });
 
+  test("are found although another peer says no first", async () => {
+    const { it, a, b } = await withLateAnnouncements();
+    a.register("x");
+    (a.links.session("b") as FakeSession).hold();
+    const found = outcome(b.directory.resolve("x"));
+    await it.clock.advance(100);
+    expect(found.done).toBe(false);
+    (a.links.session("b") as FakeSession).release();
+    await it.clock.advance(0);
+    expect(found.value?.nodeId).toBe("a");
+  });
+
   test("an answer that is overtaken by a removal leaves nothing behind", async () => {
     const { it, a, b, letGo } = await withLateAnnouncements();
     a.register("x");

@@ -106,6 +106,20 @@ describe("double claims", () => {
     expect(agree(it)).toBe(true);
   });
 
+  test("a claim made after another was seen to go counts at once where that is not known yet", async () => {
+    const it = world([30_000, 0, 0]);
+    const [a, b, c] = it.nodes as [Node, Node, Node];
+    it.network.joinAll();
+    a.register("x");
+    await it.clock.advance(5);
+    (a.links.session("c") as FakeSession).hold();
+    a.directory.unregister("x");
+    await it.clock.advance(5);
+    b.register("x");
+    await it.clock.advance(5);
+    expect(c.directory.lookup("x")?.nodeId).toBe("b");
+  });
+
   test("a claim an hour ahead moves no clock, and is still topped by a client that reconnects", async () => {
     const it = world([3_600_000, 0, 0]);
     const [a, b, c] = it.nodes as [Node, Node, Node];
