@@ -16,7 +16,7 @@
 export { createCluster, OwnAddress, servable, type ServableCluster } from "./src/create.ts";
 export { ClusterManager, type ClusterParts } from "./src/cluster/manager.ts";
 export { type ClusterOptions, type ResolvedOptions, resolveOptions } from "./src/cluster/options.ts";
-export * from "./src/cluster/contract.ts";
+export type * from "./src/cluster/contract.ts";
 export {
   type RankedTarget,
   rankTargets,

@@ -1,9 +1,12 @@
 /** What a cluster offers to servers, applications and examples; `ClusterManager` implements it. */
 import type { ConnectionDetails, ConnectionSink } from "../connection/sink.ts";
 import type { DownReason, LinkStats, PeerStatus } from "../link/contract.ts";
+import type { DeliverOptions } from "../router/contract.ts";
 import type { Outcome } from "../router/outcome.ts";
 import type { FlotillaError } from "../lib/errors.ts";
 import type { Unsubscribe } from "../lib/events.ts";
+
+export type { DeliverOptions };
 
 export interface ClusterEvents {
   /** A session with a node began. */
@@ -16,17 +19,6 @@ export interface ClusterEvents {
   connectionclose: { connectionId: string };
   /** This node can be of no use, its id is in use, say, and shuts down. */
   fatal: FlotillaError;
-}
-
-export interface DeliverOptions {
-  /** By the data's type when not given: a string is text, bytes are binary. */
-  readonly messageType?: "text" | "binary";
-  /** Milliseconds from the call to its last possible answer. Default: the option `deliveryTimeoutMs`. */
-  readonly timeoutMs?: number;
-  /** Ends the wait early; connections not answered by then get `timeout`. */
-  readonly signal?: AbortSignal;
-  /** A name for this message, at most 64 bytes: the owner remembers it for a while, so a caller's retry is not delivered twice. */
-  readonly messageId?: string;
 }
 
 /** This or another node as `/api/cluster` shows it. */

@@ -33,6 +33,17 @@ export interface RouteDirectory {
   onRouteChange(listener: (connectionId: string) => void): Unsubscribe;
 }
 
+export interface DeliverOptions {
+  /** By the data's type when not given: a string is text, bytes are binary. */
+  readonly messageType?: "text" | "binary";
+  /** Milliseconds from the call to its last possible answer. Default: the option `deliveryTimeoutMs`. */
+  readonly timeoutMs?: number;
+  /** Ends the wait early; connections not answered by then get `timeout`. */
+  readonly signal?: AbortSignal;
+  /** A name for this message, at most 64 bytes: the owner remembers it for a while, so a caller's retry is not delivered twice. */
+  readonly messageId?: string;
+}
+
 export interface RouterOptions {
   /** Milliseconds from a call to its last possible answer, where the call does not say. */
   readonly deliveryTimeoutMs: number;

@@ -60,9 +60,8 @@ export class Owner {
     done: (answer: Answer) => void,
   ): void {
     const connectionId = this.#directory.localByHandle(handle);
-    if (connectionId === undefined) return done("not-found");
-    const outbox = this.#sockets.get(connectionId);
-    if (outbox === undefined) return done("closed");
+    const outbox = connectionId === undefined ? undefined : this.#sockets.get(connectionId);
+    if (connectionId === undefined || outbox === undefined) return done("not-found");
     if (message.bytes > this.#options.messageBytesMax) return done("too-large");
     if (peer !== undefined && this.#holds.size > 0 && this.#isHeld(handle, peer, starts)) return done("held");
     if (message.messageId === undefined) return this.#send(outbox, handle, message, peer, done);

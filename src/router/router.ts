@@ -1,4 +1,3 @@
-import type { DeliverOptions } from "../cluster/contract.ts";
 import { utf8Length } from "../connection/utf8_length.ts";
 import type { Bytes } from "../lib/bytes.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -6,8 +5,15 @@ import { FlotillaError, shown } from "../lib/errors.ts";
 import { CLOSE_REASON_BYTES_MAX } from "../lib/limits.ts";
 import { CONTROL, type Lane, type Links, type LinkService, MESSAGES, type Session } from "../link/contract.ts";
 import { CloseRequests } from "./close_requests.ts";
-import { MESSAGE_ID_BYTES_MAX, type RouteDirectory, ROUTER_DEFAULTS, ROUTER_PORT } from "./contract.ts";
-import { type RouterOptions, TIMEOUT_MS_MAX } from "./contract.ts";
+import {
+  type DeliverOptions,
+  MESSAGE_ID_BYTES_MAX,
+  type RouteDirectory,
+  ROUTER_DEFAULTS,
+  ROUTER_PORT,
+  type RouterOptions,
+  TIMEOUT_MS_MAX,
+} from "./contract.ts";
 import { Delivery, type Message } from "./delivery.ts";
 import { Dispatcher, type InFlight } from "./dispatcher.ts";
 import { asText, type CloseRequest, decodeControl, decodeMessage, isCloseCode, RUN, type Run } from "./frames.ts";
