@@ -31,16 +31,26 @@ export class Outboxes {
     if (known !== undefined && known.sink === sink) return known;
     const outbox = new Outbox(sink, this.#clock, this.#options, this.counters);
     this.#outboxes.set(connectionId, outbox);
-    if (known !== undefined) {
-      known.retire();
-      this.#replaced.set(known.sink, known);
-    }
+    if (known !== undefined) this.#retire(known);
     return outbox;
   }
 
   /**
-   * The connection's socket has closed: what was not seen to leave ends `closed`. With `sink`: that socket, which
-   * may have been replaced. True if the connection has no outbox any more.
+   * Another connection has this id now: closes the socket. What its buffer has may still leave; that is settled by
+   * its drain or by `remove` with its sink. False when there was none.
+   */
+  replace(connectionId: string, code: number, reason: string): boolean {
+    const outbox = this.#outboxes.get(connectionId);
+    if (outbox === undefined) return false;
+    this.#outboxes.delete(connectionId);
+    this.#retire(outbox);
+    outbox.sink.close(code, reason);
+    return true;
+  }
+
+  /**
+   * The connection's socket has closed: what was not seen to leave ends `closed`. With `sink`: that socket has,
+   * which may have been replaced before. True when it was the connection's, which has none now.
    */
   remove(connectionId: string, sink?: ConnectionSink): boolean {
     const outbox = this.#outboxes.get(connectionId);
@@ -56,5 +66,10 @@ export class Outboxes {
   /** Ids in the order in which they were opened. */
   ids(): IterableIterator<string> {
     return this.#outboxes.keys();
+  }
+
+  #retire(outbox: Outbox): void {
+    outbox.retire();
+    this.#replaced.set(outbox.sink, outbox);
   }
 }

@@ -61,11 +61,12 @@ describe("an outbox", () => {
     expect(fixture.sink.received.length).toBe(20);
   });
 
-  test("takes one message of any size when it is empty, and is bounded in bytes and in messages", () => {
+  test("takes one message of any size while there is room, and is bounded in bytes and in messages", () => {
     const fixture = new Fixture(0, { outboxBytesMax: 1_000, slowConsumer: "drop" });
+    fixture.send("a short one");
     fixture.send("x".repeat(5_000));
     fixture.send("x");
-    expect(fixture.outcomes).toEqual([undefined, "backpressure"]);
+    expect(fixture.outcomes).toEqual([undefined, undefined, "backpressure"]);
     const empty = new Fixture(0, { outboxBytesMax: 1_000, sinkBytesMax: 1, slowConsumer: "drop" });
     empty.send("x");
     for (let index = 0; index < 1_000; index++) empty.send("");
@@ -151,14 +152,14 @@ describe("a slow consumer", () => {
     await fixture.clock.advance(10);
     fixture.send(message);
     await fixture.clock.advance(2);
-    const taken = ["delivered", "delivered", "delivered"];
-    expect(fixture.outcomes as string[]).toEqual([...taken, "backpressure", "backpressure", "backpressure", "delivered"]);
+    const taken = ["delivered", "delivered", "delivered", "delivered"];
+    expect(fixture.outcomes as string[]).toEqual([...taken, "backpressure", "backpressure", "delivered"]);
   });
 
   test("under wait tells once when half of the queue is free", async () => {
     const fixture = new Fixture(0, { ...options, slowConsumer: "wait" });
-    for (let index = 0; index < 4; index++) fixture.send(message);
-    expect(fixture.outcomes[3]).toBe("backpressure");
+    for (let index = 0; index < 5; index++) fixture.send(message);
+    expect(fixture.outcomes[4]).toBe("backpressure");
     const queuedThen: number[] = [];
     fixture.outbox.whenWritable(() => queuedThen.push(fixture.outbox.queuedBytes));
     fixture.sink.bytesPerMs = 50;
@@ -215,6 +216,23 @@ describe("the outboxes of a node", () => {
     expect(outboxes.remove("alice", second)).toBe(true);
     expect(outboxes.remove("alice")).toBe(false);
     expect([outboxes.size, outboxes.counters.queuedBytes]).toEqual([0, 0]);
+  });
+});
+
+describe("a replaced connection", () => {
+  test("is closed, and what its socket had already is settled by that socket", async () => {
+    const clock = new SimClock();
+    const outboxes = new Outboxes(clock, { sinkBytesMax: 10 });
+    const sink = new FakeSink(clock, 10);
+    const outcomes: string[] = [];
+    const outbox = outboxes.open("alice", sink);
+    for (const text of ["twelve bytes", "queued"]) outbox.send(text, text.length, (outcome) => outcomes.push(outcome));
+    expect(outboxes.replace("alice", 4409, "replaced")).toBe(true);
+    expect(outboxes.replace("alice", 4409, "replaced")).toBe(false);
+    expect(sink.closedWith).toEqual({ code: 4409, reason: "replaced" });
+    expect([outboxes.get("alice"), outcomes]).toEqual([undefined, ["closed"]]);
+    await clock.advance(5);
+    expect(outcomes).toEqual(["closed", "delivered"]);
   });
 });
 

@@ -3,7 +3,8 @@ import { MESSAGES } from "../../src/link/contract.ts";
 import type { Outcome } from "../../src/router/outcome.ts";
 import { FakeCluster, type FakeNode } from "./fake_cluster.ts";
 
-const WAIT = { slowConsumer: "wait", outboxBytesMax: 2_000, sinkBytesMax: 500 } as const;
+/** Room for three messages. */
+const WAIT = { slowConsumer: "wait", outboxBytesMax: 1_500, sinkBytesMax: 500 } as const;
 
 /** `count` messages of 500 bytes that begin with their number. */
 function send(node: FakeNode, connectionId: string, count: number, timeoutMs = 5_000): Promise<Outcome[]> {

@@ -29,9 +29,9 @@ export class FakeNode {
     this.directory = new FakeDirectory(this.links, () => cluster.nextStamp());
     this.outboxes = new Outboxes(cluster.clock, options.outbox);
     this.directory.lost = (connectionId) => {
-      const outbox = this.outboxes.get(connectionId);
-      outbox?.close(4409, "replaced");
-      this.#cutLater(connectionId, outbox?.sink);
+      const sink = this.outboxes.get(connectionId)?.sink;
+      this.outboxes.replace(connectionId, 4409, "replaced");
+      this.#cutLater(connectionId, sink);
     };
     this.router = new ClusterRouter({
       links: this.links,

@@ -324,7 +324,7 @@ describe("a named message", () => {
     const cluster = new FakeCluster(1, { outbox: { outboxBytesMax: 100, slowConsumer: "drop" } });
     const a = cluster.node(0);
     const sink = a.connect("alice", 0);
-    void a.router.routeMessage("alice", "x".repeat(90));
+    void a.router.routeMessage("alice", "x".repeat(100));
     const options = { messageId: "m" };
     expect([...await a.router.deliver(["alice"], "y", options)]).toEqual([["alice", "backpressure"]]);
     sink.bytesPerMs = 50;
