@@ -1,0 +1,123 @@
+/**
+ * `npm run bench -- messages`: messages between processes, this library beside a bare relay and Socket.IO, in turns
+ * within one run, so that a busy machine slows all of them alike. For Node. Options:
+ *   --pairs LIST        `bun,deno,node,node>bun,...`: runtimes of sender and owner (default: see PAIRS)
+ *   --contenders LIST   default all
+ *   --rounds N          measured rounds of each contender (default 5)
+ *   --connections N     clients (default 1)
+ *   --profile FOLDER    one round of flotilla at full throughput instead, with CPU profiles of sender and owner
+ */
+import process from "node:process";
+import { parseArgs } from "node:util";
+import { type Runtime, RUNTIMES } from "../../test/support/runtimes.ts";
+import { startRedis } from "../support/redis.ts";
+import { provenance, readResults, writeResults, writeSection } from "../support/results.ts";
+import { CONTENDER_NAMES } from "./contenders.ts";
+import { profile } from "./profile.ts";
+import { aims, type PairResult, table } from "./summary.ts";
+import { type Plan, type Round, Trial } from "./trial.ts";
+
+const NAME = "messages";
+const PAIRS = "bun,deno,node,node>bun,bun>node";
+const PLAN: Plan = {
+  connections: 1,
+  payloadBytes: 200,
+  window: 256,
+  throughputMs: 1_000,
+  pacedMessages: 600,
+  pacedIntervalMs: 1,
+};
+/** Rounds for the compilers to warm up; not counted. */
+const WARM_UP_ROUNDS = 2;
+
+const { values } = parseArgs({
+  options: {
+    pairs: { type: "string", default: PAIRS },
+    contenders: { type: "string", default: CONTENDER_NAMES.join() },
+    rounds: { type: "string", default: "5" },
+    connections: { type: "string", default: String(PLAN.connections) },
+    profile: { type: "string" },
+  },
+});
+const plan: Plan = { ...PLAN, connections: Number(values.connections) };
+const pairs = values.pairs.split(",").map((pair) => {
+  const [sender, owner = sender] = pair.split(">").map((name) => name.trim());
+  return { sender: runtimeNamed(sender), owner: runtimeNamed(owner) };
+});
+
+if (values.profile === undefined) await measure();
+else for (const pair of pairs) await profile({ ...pair, plan, folder: values.profile });
+
+function runtimeNamed(name: string | undefined): Runtime {
+  const found = RUNTIMES.find((each) => each === name);
+  if (found === undefined) throw new Error(`--pairs: ${name} must be bun, deno or node`);
+  return found;
+}
+
+async function measure(): Promise<void> {
+  await using redis = await startRedis();
+  if (redis === undefined) say("redis-server is not installed: without Socket.IO (Debian: redis-server)");
+  const names = values.contenders.split(",").filter((name) => redis !== undefined || name !== "socket.io");
+  const earlier = (readResults(NAME) ?? []) as PairResult[];
+  const results = new Map(earlier.map((each) => [each.pair, each]));
+  for (const { sender, owner } of pairs) {
+    const pair = sender === owner ? sender : `${sender} > ${owner}`;
+    const rounds = await measurePair(sender, owner, names, redis?.url ?? null);
+    results.set(pair, { pair, ...provenance(), plan, rounds });
+    say(`\n${table([results.get(pair) as PairResult])}\n`);
+    writeResults(NAME, [...results.values()]);
+    writeSection(NAME, paper([...results.values()]));
+  }
+  for (const line of aims([...results.values()])) say(line);
+}
+
+async function measurePair(
+  sender: Runtime,
+  owner: Runtime,
+  names: readonly string[],
+  redisUrl: string | null,
+): Promise<Record<string, Round[]>> {
+  await using started = new AsyncDisposableStack();
+  const trials = new Map<string, Trial>();
+  for (const contender of names) {
+    trials.set(contender, started.use(await Trial.start({ contender, sender, owner, plan, redisUrl })));
+  }
+  const rounds: Record<string, Round[]> = Object.fromEntries(names.map((name) => [name, []]));
+  for (let number = -WARM_UP_ROUNDS; number < Number(values.rounds); number++) {
+    for (const [name, trial] of trials) {
+      const round = await trial.round();
+      if (number >= 0) rounds[name]?.push(round);
+      const speed = `${Math.round(round.messagesPerSecond)} messages/s`;
+      say(`${sender} > ${owner}, ${name}${number < 0 ? " (warming up)" : ""}: ${speed}`);
+    }
+  }
+  return rounds;
+}
+
+function paper(results: readonly PairResult[]): string {
+  const { payloadBytes, window, pacedIntervalMs } = PLAN;
+  const runs = results.map(({ pair, commit, date, versions, machine, plan }) => {
+    const on = [...new Set(pair.split(" > "))].map((name) => `${name} ${versions[name as Runtime]}`).join(
+      ", ",
+    );
+    const clients = plan.connections === 1 ? "1 client" : `${plan.connections} clients`;
+    return `- ${pair}: ${on}; ${clients}; ${commit}, ${date.slice(0, 16)}Z, ${machine}`;
+  });
+  return `## Messages between nodes
+
+Three processes on loopback: a sender, the owner of the clients' WebSockets, and the clients (always on Bun).
+${payloadBytes} bytes a message, each with its answer; ${window} calls outstanding for the throughput, one call every
+${pacedIntervalMs} ms for the latencies. Arrival: from the call at the sender to the client; answer: from the call to
+its answer. Microseconds are processor time a message. Contenders take turns; medians of the rounds, ratios of rounds
+side by side. The relay is the least one could write by hand for servers that never fail (\`bench/messages/relay.ts\`).
+
+${table(results)}
+
+${aims(results).map((line) => `- ${line}`).join("\n")}
+
+${runs.join("\n")}`;
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}

@@ -1,0 +1,115 @@
+/** The processes of one contender between two runtimes, ready to be measured again and again. */
+import { commandFor, type Runtime } from "../../test/support/runtimes.ts";
+import { startWorker, type Worker } from "../support/worker.ts";
+import type { PacedRun, Reception, ThroughputRun } from "./contract.ts";
+import type { Order } from "./process.ts";
+
+/** Clients are the same for everybody, on the runtime whose WebSocket costs the machine least. */
+const CLIENT_RUNTIME: Runtime = "bun";
+
+export interface Plan {
+  readonly connections: number;
+  readonly payloadBytes: number;
+  readonly window: number;
+  readonly throughputMs: number;
+  readonly pacedMessages: number;
+  readonly pacedIntervalMs: number;
+}
+
+/** One round of one contender. */
+export interface Round {
+  readonly messagesPerSecond: number;
+  /** Processor microseconds a message, by process. */
+  readonly cpuUs: { readonly sender: number; readonly owner: number; readonly clients: number };
+  readonly paced: PacedRun & Pick<Reception, "arrivalMsP50" | "arrivalMsP99">;
+}
+
+export interface TrialOptions {
+  readonly contender: string;
+  readonly sender: Runtime;
+  readonly owner: Runtime;
+  readonly plan: Plan;
+  readonly redisUrl: string | null;
+  /** Flags of the runtime for a process, by role: a profiler's. */
+  readonly flags?: (role: string, runtime: Runtime) => readonly string[];
+}
+
+export class Trial implements AsyncDisposable {
+  readonly #plan: Plan;
+  readonly #owner: Worker;
+  readonly #clients: Worker;
+  readonly #sender: Worker;
+
+  private constructor(plan: Plan, owner: Worker, clients: Worker, sender: Worker) {
+    this.#plan = plan;
+    this.#owner = owner;
+    this.#clients = clients;
+    this.#sender = sender;
+  }
+
+  static async start({ contender, sender, owner, plan, redisUrl, flags }: TrialOptions): Promise<Trial> {
+    await using started = new AsyncDisposableStack();
+    const run = async (role: string, runtime: Runtime, url: string): Promise<Worker> => {
+      const order: Order = { url, redisUrl, connections: plan.connections, payloadBytes: plan.payloadBytes };
+      const [command, args] = commandFor(runtime, "bench/messages/process.ts", [
+        role,
+        contender,
+        JSON.stringify(order),
+      ]);
+      // Before the file, after the runtime's own sub-command.
+      const at = args.indexOf("bench/messages/process.ts");
+      args.splice(at, 0, ...flags?.(role, runtime) ?? []);
+      return started.use(await startWorker(command, args));
+    };
+    const owning = await run("owner", owner, "");
+    const { peerUrl, clientUrl } = owning.ready as { peerUrl: string; clientUrl: string };
+    const clients = await run("clients", CLIENT_RUNTIME, clientUrl);
+    const sending = await run("sender", sender, peerUrl);
+    const trial = new Trial(plan, owning, clients, sending);
+    trial.#stack = started.move();
+    return trial;
+  }
+
+  #stack: AsyncDisposableStack | undefined;
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack?.disposeAsync();
+  }
+
+  /** Throws when the clients did not receive exactly what the sender was told had been delivered. */
+  async round(): Promise<Round> {
+    const { window, throughputMs, pacedMessages, pacedIntervalMs } = this.#plan;
+    const before = await this.#cpu();
+    const full = await this.#sender.ask("throughput", { window, ms: throughputMs }) as ThroughputRun;
+    await this.#received(full.messages);
+    const after = await this.#cpu();
+    const order = { intervalMs: pacedIntervalMs, messages: pacedMessages };
+    const paced = await this.#sender.ask("paced", order) as PacedRun;
+    const { arrivalMsP50, arrivalMsP99 } = await this.#received(paced.messages);
+    const us = (ms: number): number => ms * 1_000 / full.messages;
+    return {
+      messagesPerSecond: full.messages * 1_000 / full.ms,
+      cpuUs: {
+        sender: us(full.cpuMs),
+        owner: us(after.owner - before.owner),
+        clients: us(after.clients - before.clients),
+      },
+      paced: { ...paced, arrivalMsP50, arrivalMsP99 },
+    };
+  }
+
+  async #received(messages: number): Promise<Reception> {
+    const reception = await this.#clients.ask("take", messages) as Reception;
+    if (reception.messages === messages) return reception;
+    throw new Error(
+      `${messages} messages were answered as delivered, the clients have ${reception.messages}`,
+    );
+  }
+
+  async #cpu(): Promise<{ owner: number; clients: number }> {
+    return {
+      owner: await this.#owner.ask("cpuMs") as number,
+      clients: await this.#clients.ask("cpuMs") as number,
+    };
+  }
+}
