@@ -5,6 +5,26 @@
 export const scenarios = {
   house: {
     claim: "Layers, imports and the ways to get the library hold.",
-    files: ["test/house/imports.test.ts", "test/house/source.test.ts"],
+    files: ["test/house/imports.test.ts", "test/house/source.test.ts", "test/house/getting.mixed.test.ts"],
+  },
+  links: {
+    claim: "Sessions deliver exactly once and in order whatever the network does; control waits for nothing.",
+    files: ["test/link/session.test.ts", "test/link/handshake.test.ts"],
+  },
+  quality: {
+    claim: "Quality ranks near, far, jittery and flapping links, ten points apart, and recovers.",
+    files: ["test/link/liveness.test.ts"],
+  },
+  messages: {
+    claim: "100,000 messages each way between three nodes, through loss, repeats, reordering and 20 cuts: once, in order.",
+    files: ["test/cluster/exactly_once.test.ts"],
+  },
+  claims: {
+    claim: "Of 1,000 connections claimed twice at one moment, also across a partition, each has one owner everywhere.",
+    files: ["test/cluster/double_claim.test.ts", "test/directory/races.test.ts"],
+  },
+  processes: {
+    claim: "A killed or paused node of any runtime is cleared in time and returns; no message is falsely delivered.",
+    files: ["test/processes/faults.mixed.test.ts", "test/processes/start.mixed.test.ts"],
   },
 };

@@ -54,7 +54,8 @@ interface Entry {
   readonly data: string | Bytes;
   readonly bytes: number;
   readonly done: (outcome: SendOutcome) => void;
-  readonly expiresAt: number;
+  /** In `Clock.now()`; matters while it is queued here. */
+  expiresAt: number;
   /** The count of handed bytes at which this message is out. */
   end: number;
 }
@@ -100,21 +101,22 @@ export class Outbox {
   /**
    * Sends `data` of `bytes` bytes (of UTF-8, for a string) and calls `done` exactly once: before this returns
    * when the kernel took everything at once, or when the message is refused. The bytes must not be changed
-   * before that. A message still queued here at `expiresAt` (in `Clock.now()`) is given up as `timeout`.
+   * before that. A message that is still queued here after `remainingMs` is given up as `timeout`.
    */
   send(
     data: string | Bytes,
     bytes: number,
     done: (outcome: SendOutcome) => void,
-    expiresAt: number = Infinity,
+    remainingMs: number = Infinity,
   ): void {
     if (this.#state !== "open") return done("closed");
     if (this.#full) return this.#refuse(done);
-    const entry: Entry = { data, bytes, done, expiresAt, end: 0 };
+    const entry: Entry = { data, bytes, done, expiresAt: Infinity, end: 0 };
     this.#queuedBytes += bytes;
     this.#counters.queuedBytes += bytes;
-    if (this.#queue.size === 0 && this.sink.bufferedBytes < this.options.sinkBytesMax) this.#hand(entry);
-    else this.#queue.pushBack(entry);
+    if (this.#queue.size === 0 && this.sink.bufferedBytes < this.options.sinkBytesMax) return this.#hand(entry);
+    entry.expiresAt = this.#clock.now() + remainingMs;
+    this.#queue.pushBack(entry);
   }
 
   /** Calls `listener` once: when the queue is half empty, or takes nothing any more. */

@@ -12,8 +12,8 @@ export interface Message {
   /** Length of `data`, in UTF-8 for text. */
   readonly bytes: number;
   readonly messageId: string | undefined;
-  /** In `Clock.now()`: from then on nobody waits for it. */
-  readonly expiresAt: number;
+  /** Milliseconds after which nobody waits for it any more. */
+  readonly remainingMs: number;
 }
 
 /** What an owner says of one message: its outcome, or `held`: not taken, and `writable` will be said. */
@@ -31,7 +31,10 @@ export interface Carrier {
 export class Delivery implements Message {
   readonly data: string | Bytes;
   readonly messageId: string | undefined;
+  /** In `Clock.now()`: when it is over. */
   readonly expiresAt: number;
+  /** As of its last hand-over. */
+  remainingMs: number;
   readonly calls: Call[] = [];
   /** Calls without an outcome. */
   open = 0;
@@ -45,10 +48,12 @@ export class Delivery implements Message {
     data: string | Uint8Array,
     messageType: "text" | "binary" | undefined,
     messageId: string | undefined,
-    expiresAt: number,
+    now: number,
+    timeoutMs: number,
   ) {
     this.messageId = messageId;
-    this.expiresAt = expiresAt;
+    this.expiresAt = now + timeoutMs;
+    this.remainingMs = timeoutMs;
     if (typeof data !== "string") this.#payload = unshared(data);
     else if (messageType === "binary") this.#payload = utf8(data);
     if (typeof data === "string" && messageType !== "binary") this.data = data;

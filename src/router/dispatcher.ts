@@ -257,6 +257,7 @@ export class Dispatcher implements CarriedCalls {
       if (route === undefined) return;
       flow.remove(call);
       call.discharge();
+      call.delivery.remainingMs = Math.max(call.delivery.expiresAt - this.#clock.now(), 0);
       this.#carry(call, flow, route)?.hand([call]);
     }
   }

@@ -2,7 +2,7 @@
  * What routers say to each other. On the MESSAGES lane there are only messages; on CONTROL, answers and requests
  * to close. Whole numbers are big-endian. What does not have exactly this shape is `malformed`.
  *
- *   message   1 | flags u8 | length of messageId u8 | budgetMs u32 | first u48 | count u32
+ *   message   1 | flags u8 | length of messageId u8 | remainingMs u32 | first u48 | count u32
  *             | count × (handle × 2 + starts) u48 | messageId | payload
  *   answers   2 | any number of (code u8 | first u48 | count u32)
  *   close     3 | number u48 | handle u48 | code u16 | reason
@@ -10,7 +10,7 @@
  * The targets of a session's messages are numbered through: `first` is the number of a frame's first target, so
  * the answers to many frames, alike, are one run. The payload travels once, however many targets a frame has.
  */
-import { type Bytes, fromUtf8, getUint48, setUint48, utf8, viewOf } from "../lib/bytes.ts";
+import { type Bytes, fromUtf8, utf8 } from "../lib/bytes.ts";
 import { FlotillaError } from "../lib/errors.ts";
 import { CLOSE_REASON_BYTES_MAX } from "../lib/limits.ts";
 import { MESSAGE_ID_BYTES_MAX } from "./contract.ts";
@@ -51,27 +51,30 @@ export interface MessageTarget {
 export interface MessageHeader {
   readonly text: boolean;
   readonly messageId: string | undefined;
-  /** Milliseconds that the caller still waited when it sent this. */
-  readonly budgetMs: number;
-  /** Number of the first target. */
-  readonly first: number;
+  /** What the caller still waits; travels in whole milliseconds, rounded up. */
+  readonly remainingMs: number;
 }
 
-export function encodeMessage(header: MessageHeader, targets: readonly MessageTarget[], payload: Bytes): Bytes {
+/** `first` is the number of the first target. */
+export function encodeMessage(
+  header: MessageHeader,
+  first: number,
+  targets: readonly MessageTarget[],
+  payload: Bytes,
+): Bytes {
   const messageId = header.messageId === undefined ? undefined : utf8(header.messageId);
   const idBytes = messageId === undefined ? 0 : messageId.byteLength;
   const payloadAt = HEADER_BYTES + targets.length * TARGET_BYTES + idBytes;
-  const frame = new Uint8Array(payloadAt + payload.byteLength);
-  const view = viewOf(frame);
+  const frame = allocate(payloadAt + payload.byteLength);
   frame[0] = MESSAGE;
   frame[1] = header.text ? TEXT : 0;
   frame[2] = idBytes;
-  view.setUint32(3, header.budgetMs);
-  setUint48(view, 7, header.first);
-  view.setUint32(13, targets.length);
+  put(frame, 3, 4, Math.ceil(header.remainingMs));
+  put(frame, 7, 6, first);
+  put(frame, 13, 4, targets.length);
   let at = HEADER_BYTES;
   for (const { handle, starts } of targets) {
-    setUint48(view, at, handle * 2 + (starts ? 1 : 0));
+    put(frame, at, 6, handle * 2 + (starts ? 1 : 0));
     at += TARGET_BYTES;
   }
   if (messageId !== undefined) frame.set(messageId, at);
@@ -81,16 +84,16 @@ export function encodeMessage(header: MessageHeader, targets: readonly MessageTa
 
 /** A message as it came in; `payload` is a view of the frame. */
 export interface MessageFrame extends MessageHeader {
+  readonly first: number;
   readonly targets: readonly MessageTarget[];
   readonly payload: Bytes;
 }
 
 export function decodeMessage(frame: Bytes): MessageFrame {
   if (frame.byteLength < HEADER_BYTES || frame[0] !== MESSAGE) throw malformed("a message", frame);
-  const view = viewOf(frame);
-  const flags = view.getUint8(1);
-  const idBytes = view.getUint8(2);
-  const count = view.getUint32(13);
+  const flags = take(frame, 1, 1);
+  const idBytes = take(frame, 2, 1);
+  const count = take(frame, 13, 4);
   const idAt = HEADER_BYTES + count * TARGET_BYTES;
   const payloadAt = idAt + idBytes;
   if ((flags & ~TEXT) !== 0 || idBytes > MESSAGE_ID_BYTES_MAX || count === 0 || payloadAt > frame.byteLength) {
@@ -98,14 +101,14 @@ export function decodeMessage(frame: Bytes): MessageFrame {
   }
   const targets: MessageTarget[] = [];
   for (let at = HEADER_BYTES; at < idAt; at += TARGET_BYTES) {
-    const field = getUint48(view, at);
+    const field = take(frame, at, 6);
     targets.push({ handle: Math.floor(field / 2), starts: field % 2 === 1 });
   }
   return {
     text: (flags & TEXT) !== 0,
     messageId: idBytes === 0 ? undefined : asText(frame.subarray(idAt, payloadAt), "a messageId"),
-    budgetMs: view.getUint32(3),
-    first: getUint48(view, 7),
+    remainingMs: take(frame, 3, 4),
+    first: take(frame, 7, 6),
     targets,
     payload: frame.subarray(payloadAt),
   };
@@ -120,14 +123,13 @@ export interface Run {
 }
 
 export function encodeAnswers(runs: readonly Run[]): Bytes {
-  const frame = new Uint8Array(1 + runs.length * RUN_BYTES);
-  const view = viewOf(frame);
+  const frame = allocate(1 + runs.length * RUN_BYTES);
   frame[0] = ANSWERS;
   let at = 1;
   for (const { code, first, count } of runs) {
     frame[at] = code;
-    setUint48(view, at + 1, first);
-    view.setUint32(at + 7, count);
+    put(frame, at + 1, 6, first);
+    put(frame, at + 7, 4, count);
     at += RUN_BYTES;
   }
   return frame;
@@ -142,12 +144,11 @@ export interface CloseRequest {
 
 export function encodeClose(request: CloseRequest): Bytes {
   const reason = utf8(request.reason);
-  const frame = new Uint8Array(CLOSE_BYTES + reason.byteLength);
-  const view = viewOf(frame);
+  const frame = allocate(CLOSE_BYTES + reason.byteLength);
   frame[0] = CLOSE_REQUEST;
-  setUint48(view, 1, request.number);
-  setUint48(view, 7, request.handle);
-  view.setUint16(13, request.code);
+  put(frame, 1, 6, request.number);
+  put(frame, 7, 6, request.handle);
+  put(frame, 13, 2, request.code);
   frame.set(reason, CLOSE_BYTES);
   return frame;
 }
@@ -165,12 +166,11 @@ export function decodeControl(frame: Bytes): ControlFrame {
 
 function decodeRuns(frame: Bytes): Run[] {
   if ((frame.byteLength - 1) % RUN_BYTES !== 0) throw malformed("answers", frame);
-  const view = viewOf(frame);
   const runs: Run[] = [];
   for (let at = 1; at < frame.byteLength; at += RUN_BYTES) {
-    const code = view.getUint8(at);
+    const code = take(frame, at, 1);
     if (!RUN_CODES.has(code)) throw malformed(`answers with code ${code}`, frame);
-    runs.push({ code, first: getUint48(view, at + 1), count: view.getUint32(at + 7) });
+    runs.push({ code, first: take(frame, at + 1, 6), count: take(frame, at + 7, 4) });
   }
   return runs;
 }
@@ -179,12 +179,11 @@ function decodeClose(frame: Bytes): CloseRequest {
   if (frame.byteLength < CLOSE_BYTES || frame.byteLength > CLOSE_BYTES + CLOSE_REASON_BYTES_MAX) {
     throw malformed("a close request", frame);
   }
-  const view = viewOf(frame);
-  const code = view.getUint16(13);
+  const code = take(frame, 13, 2);
   if (!isCloseCode(code)) throw malformed(`a close request with code ${code}`, frame);
   return {
-    number: getUint48(view, 1),
-    handle: getUint48(view, 7),
+    number: take(frame, 1, 6),
+    handle: take(frame, 7, 6),
     code,
     reason: asText(frame.subarray(CLOSE_BYTES), "a close reason"),
   };
@@ -207,4 +206,37 @@ export function asText(bytes: Bytes, what: string): string {
 
 function malformed(what: string, frame: Bytes): FlotillaError {
   return new FlotillaError("malformed", `read ${what}: ${frame.byteLength} bytes of another shape`);
+}
+
+/** Writes a whole number of `width` bytes, big-endian. By hand, since a DataView costs more than all the rest. */
+function put(bytes: Bytes, at: number, width: number, value: number): void {
+  let rest = value;
+  for (let index = at + width - 1; index >= at; index--) {
+    bytes[index] = rest & 0xff;
+    rest = Math.floor(rest / 256);
+  }
+}
+
+function take(bytes: Bytes, at: number, width: number): number {
+  let value = 0;
+  for (let index = at; index < at + width; index++) value = value * 256 + (bytes[index] ?? 0);
+  return value;
+}
+
+const SLAB_BYTES = 65_536;
+/** Longer frames get memory of their own. */
+const SLICE_BYTES_MAX = 4_096;
+let slab: Bytes = new Uint8Array(0);
+let slabUsed = 0;
+
+/** Fresh bytes; small ones share memory, since a short array of its own costs ten times as much as a slice. */
+function allocate(length: number): Bytes {
+  if (length > SLICE_BYTES_MAX) return new Uint8Array(length);
+  if (slabUsed + length > slab.byteLength) {
+    slab = new Uint8Array(SLAB_BYTES);
+    slabUsed = 0;
+  }
+  const bytes = slab.subarray(slabUsed, slabUsed + length);
+  slabUsed += length;
+  return bytes;
 }

@@ -96,7 +96,7 @@ export class Owner {
       if (peer !== undefined) this.#hold(outbox, handle, peer);
       done("held");
     };
-    outbox.send(message.data, message.bytes, sent, message.expiresAt);
+    outbox.send(message.data, message.bytes, sent, message.remainingMs);
   }
 
   #isHeld(handle: number, peer: Answers, starts: boolean): boolean {

@@ -6,7 +6,7 @@ import { ByteBudget } from "./byte_budget.ts";
 import { type Call, CALL_OVERHEAD_BYTES, type Carrier } from "./delivery.ts";
 import { encodeMessage, type Run } from "./frames.ts";
 import type { Flow } from "./flow.ts";
-import { ROUTER_PORT, TIMEOUT_MS_MAX } from "./contract.ts";
+import { ROUTER_PORT } from "./contract.ts";
 
 /** What a peer tells the router about calls it was handed. */
 export interface CarriedCalls {
@@ -63,6 +63,8 @@ export class Peer implements Carrier {
   writable(): void {
     for (const group of this.#queue) {
       const calls = group.calls.filter((call) => this.#queued.get(call) === group);
+      const delivery = calls[0]?.delivery;
+      if (delivery !== undefined) delivery.remainingMs = Math.max(delivery.expiresAt - this.#clock.now(), 0);
       if (this.#transmit(calls) !== "sent") return;
       for (const call of calls) this.#unqueue(call);
     }
@@ -103,14 +105,8 @@ export class Peer implements Carrier {
     const first = calls[0];
     if (first === undefined) return "sent";
     const { delivery } = first;
-    const remainingMs = Math.ceil(delivery.expiresAt - this.#clock.now());
-    const header = {
-      text: delivery.text,
-      messageId: delivery.messageId,
-      budgetMs: Math.min(Math.max(remainingMs, 0), TIMEOUT_MS_MAX),
-      first: this.#next,
-    };
-    const result = this.session.send(MESSAGES, ROUTER_PORT, encodeMessage(header, calls, delivery.payload));
+    const frame = encodeMessage(delivery, this.#next, calls, delivery.payload);
+    const result = this.session.send(MESSAGES, ROUTER_PORT, frame);
     if (result !== "sent") return result;
     for (const call of calls) {
       call.number = this.#next++;

@@ -204,8 +204,8 @@ export class ClusterRouter implements LinkService {
       data: frame.text ? asText(frame.payload, "a text message") : frame.payload,
       bytes: frame.payload.byteLength,
       messageId: frame.messageId,
-      // Measured from here: what the frame spent on its way is not known, so nothing is dropped too early.
-      expiresAt: this.#clock.now() + frame.budgetMs,
+      // Counted from here: what the frame spent on its way is not known, so nothing is given up too early.
+      remainingMs: frame.remainingMs,
     };
     const { answers } = peer;
     let number = frame.first;
@@ -245,7 +245,7 @@ export class ClusterRouter implements LinkService {
       const limit = `not 1 to ${MESSAGE_ID_BYTES_MAX} bytes long`;
       throw new FlotillaError("invalid-option", `deliver a message: the messageId ${shown(messageId)} is ${limit}`);
     }
-    return new Delivery(data, messageType, messageId, this.#clock.now() + this.#timeout(timeoutMs));
+    return new Delivery(data, messageType, messageId, this.#clock.now(), this.#timeout(timeoutMs));
   }
 
   #launch(delivery: Delivery, signal: AbortSignal | undefined, finished: () => void): void {

@@ -19,12 +19,12 @@ class Fixture {
     this.outbox = new Outbox(this.sink, this.clock, { ...OUTBOX_DEFAULTS, ...options }, this.counters);
   }
 
-  send(text: string, expiresAt: number = Infinity): void {
+  send(text: string, remainingMs: number = Infinity): void {
     const index = this.outcomes.push(undefined) - 1;
     this.outbox.send(text, text.length, (outcome) => {
       expect(this.outcomes[index]).toBe(undefined);
       this.outcomes[index] = outcome;
-    }, expiresAt);
+    }, remainingMs);
   }
 }
 
@@ -182,7 +182,7 @@ describe("the outcomes of an outbox", () => {
       for (const step of steps) {
         if ("pass" in step) await fixture.clock.advance(step.pass);
         else if ("rate" in step) fixture.sink.bytesPerMs = step.rate;
-        else fixture.send(`${fixture.outcomes.length} `.padEnd(step.send), fixture.clock.now() + step.expiresInMs);
+        else fixture.send(`${fixture.outcomes.length} `.padEnd(step.send), step.expiresInMs);
         expect(fixture.counters.queuedBytes).toBe(fixture.outbox.queuedBytes);
       }
       fixture.sink.bytesPerMs = 1_000;

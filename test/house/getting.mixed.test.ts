@@ -21,51 +21,24 @@ const PATIENCE_MS = 60_000;
 /** The system's programs and nothing of node_modules/.bin. */
 const BARE_PATH = "/usr/bin:/bin";
 
-/** Stands in for what is not committed yet. */
-function standIn(clone: Folder): void {
-  if (!existsSync(join(clone.path, "mod.ts"))) {
-    clone.write(
-      "mod.ts",
-      `import { encodeCbor } from "./src/lib/cbor.ts";
-/** Stands in. */
-export function createCluster(
-  options: { nodeId: string; nodePort: number; nodes: string[] },
-): { nodeId: string; bytes: number } {
-  return { nodeId: options.nodeId, bytes: encodeCbor(options).length };
-}
-`,
-    );
-  }
-  if (existsSync(join(clone.path, "examples", "node.ts"))) return;
-  clone.write(
-    "examples/node.ts",
-    `import { createCluster } from "../mod.ts";
-import { createServer } from "node:http";
-import { Hono } from "hono";
-createCluster({ nodeId: "a", nodePort: 0, nodes: [] });
-new Hono();
-declare const Deno: { permissions: { query(what: { name: string }): Promise<{ state: string }> } };
-if ("Deno" in globalThis && (await Deno.permissions.query({ name: "net" })).state !== "granted") {
-  console.error("Needs permissions: deno run -A examples/node.ts");
-  process.exit(1);
-}
-const port = Number(process.argv[process.argv.indexOf("--port") + 1]);
-createServer((_, response) => void response.end("ok")).listen(port, "127.0.0.1");
-`,
-  );
-}
-
-function clone(): Folder {
-  const folder = freshClone();
-  standIn(folder);
-  return folder;
-}
-
-/** What any importer would write first. */
+/** What an importer would write: two nodes, a client of one, and a message handed to the other. */
 const importerOf = (specifier: string): string =>
-  `import { createCluster } from "${specifier}";
-const cluster = createCluster({ nodeId: "importer", nodePort: 0, nodes: [] });
-console.log("made", cluster.nodeId);
+  `import { createCluster, serve } from "${specifier}";
+const a = createCluster({ nodeId: "a" });
+const served = await serve(a, { port: 0 });
+await a.start();
+const b = createCluster({ nodeId: "b", nodes: ["ws://127.0.0.1:" + served.port] });
+const serving = await serve(b, { port: 0 });
+const met = new Promise((resolve) => b.on("nodeup", resolve));
+await b.start();
+await met;
+const client = new WebSocket("ws://127.0.0.1:" + served.port + "/ws?id=alice");
+const heard = new Promise((resolve) => client.addEventListener("message", ({ data }) => resolve(data)));
+await new Promise((resolve) => client.addEventListener("open", resolve));
+console.log("routed", await b.routeText("alice", "hello"), await heard);
+client.close();
+for (const cluster of [b, a]) await cluster.shutdown();
+for (const listener of [served, serving]) await listener.close();
 `;
 
 /** Polls until the node answers; the child's end or the deadline ends the wait. */
@@ -81,7 +54,7 @@ async function healthz(port: number, child: { readonly output: string }): Promis
 
 describe("from a URL", () => {
   test("Deno runs a script that imports mod.ts, with no configuration of its own", async () => {
-    await using repository = clone();
+    await using repository = freshClone();
     await using web = await serveFolder(repository.path);
     await using importer = emptyFolder();
     const script = importer.write("script.ts", importerOf(`http://${web.host}/mod.ts`));
@@ -91,14 +64,14 @@ describe("from a URL", () => {
       env: { PATH: BARE_PATH, DENO_DIR: join(importer.path, "cache") },
       timeoutMs: PATIENCE_MS,
     });
-    expect(ran.output).toContain("made importer");
+    expect(ran.output).toContain("routed true hello");
     expect(ran.code).toBe(0);
   }, PATIENCE_MS);
 });
 
 describe("a fresh clone", () => {
   test("serves on Deno alone", async () => {
-    await using repository = clone();
+    await using repository = freshClone();
     const port = await freePort();
     await using node = startChild(
       programOf("deno"),
@@ -109,7 +82,7 @@ describe("a fresh clone", () => {
   }, PATIENCE_MS);
 
   test("serves on Bun alone", async () => {
-    await using repository = clone();
+    await using repository = freshClone();
     const port = await freePort();
     await using node = startChild(programOf("bun"), ["run", "examples/node.ts", "--port", String(port)], {
       cwd: repository.path,
@@ -121,7 +94,7 @@ describe("a fresh clone", () => {
   test(
     "without permissions and without a terminal Deno ends with 1 and one line that gives the command",
     async () => {
-      await using repository = clone();
+      await using repository = freshClone();
       const ran = await runChild(programOf("deno"), ["run", "--quiet", "examples/node.ts", "--port", "1"], {
         cwd: repository.path,
         env: { PATH: BARE_PATH },
@@ -141,7 +114,7 @@ describe("the npm package", () => {
 
   beforeAll(async () => {
     project = emptyFolder();
-    await using repository = clone();
+    await using repository = freshClone();
     const tarball = pack(repository, project);
     project.write("package.json", JSON.stringify({ name: "project", private: true, type: "module" }));
     const npm = ["install", "--no-audit", "--no-fund", "--prefer-offline", tarball];
@@ -153,13 +126,13 @@ describe("the npm package", () => {
 
   test.each(RUNTIMES)("runs on %s", async (runtime) => {
     const ran = await runChild(...commandFor(runtime, script), { cwd: project.path, timeoutMs: PATIENCE_MS });
-    expect(ran.output.trim()).toBe("made importer");
+    expect(ran.output.trim()).toBe("routed true hello");
     expect(ran.code).toBe(0);
   }, PATIENCE_MS);
 
   test("brings its types", async () => {
     expect(await typeErrors(project, importerOf("flotilla"))).toBe("");
-    const wrong = importerOf("flotilla").replace('"importer"', "1");
+    const wrong = importerOf("flotilla").replace('"a"', "1");
     expect(await typeErrors(project, wrong)).toContain("Type 'number' is not assignable to type 'string'");
   }, PATIENCE_MS);
 

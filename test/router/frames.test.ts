@@ -10,7 +10,7 @@ const target = fc.record({ handle: fc.nat({ max: 2 ** 47 - 1 }), starts: fc.bool
 const message = fc.record({
   text: fc.boolean(),
   messageId: fc.option(fc.string({ minLength: 1, maxLength: 20 }), { nil: undefined }),
-  budgetMs: fc.nat({ max: 2 ** 31 - 1 }),
+  remainingMs: fc.nat({ max: 2 ** 31 - 1 }),
   first: fc.nat({ max: 2 ** 48 - 1 }),
   targets: fc.array(target, { minLength: 1, maxLength: 20 }),
   payload: fc.uint8Array({ maxLength: 100 }),
@@ -32,9 +32,9 @@ function malformed(read: () => unknown): boolean {
 
 describe("frames of the router", () => {
   test("come out as they went in", () => {
-    fc.assert(fc.property(message, ({ targets, payload, ...header }) => {
-      const decoded = decodeMessage(encodeMessage(header, targets, new Uint8Array(payload)));
-      expect({ ...decoded, payload: [...decoded.payload] }).toEqual({ ...header, targets, payload: [...payload] });
+    fc.assert(fc.property(message, ({ targets, first, payload, ...header }) => {
+      const decoded = decodeMessage(encodeMessage(header, first, targets, new Uint8Array(payload)));
+      expect({ ...decoded, payload: [...decoded.payload] }).toEqual({ ...header, first, targets, payload: [...payload] });
     }));
     fc.assert(fc.property(fc.array(run, { maxLength: 20 }), (runs) => {
       expect(decodeControl(encodeAnswers(runs))).toEqual({ kind: "answers", runs });
@@ -56,8 +56,8 @@ describe("frames of the router", () => {
     }), { numRuns: 2_000 });
     expect(malformed(() => decodeMessage(new Uint8Array(0)))).toBe(true);
     expect(malformed(() => decodeControl(new Uint8Array(0)))).toBe(true);
-    const header = { text: false, messageId: "id", budgetMs: 1, first: 0 };
-    const frame = encodeMessage(header, [{ handle: 1, starts: true }], new Uint8Array(0));
+    const header = { text: false, messageId: "id", remainingMs: 1 };
+    const frame = encodeMessage(header, 0, [{ handle: 1, starts: true }], new Uint8Array(0));
     for (let length = 0; length < frame.byteLength; length++) {
       expect(malformed(() => decodeMessage(frame.slice(0, length)))).toBe(true);
     }
@@ -71,10 +71,10 @@ describe("frames of the router", () => {
 });
 
 describe("a peer that sends nonsense", () => {
-  const header = { text: true, messageId: undefined, budgetMs: 1_000, first: 0 };
+  const header = { text: true, messageId: undefined, remainingMs: 1_000 };
   const hostile: [string, Lane, Uint8Array<ArrayBuffer>][] = [
     ["a message cut short", MESSAGES, new Uint8Array([1, 0, 0])],
-    ["text that is not UTF-8", MESSAGES, encodeMessage(header, [{ handle: 1, starts: true }], new Uint8Array([255]))],
+    ["text that is not UTF-8", MESSAGES, encodeMessage(header, 0, [{ handle: 1, starts: true }], new Uint8Array([255]))],
     ["answers to what was never sent", CONTROL, encodeAnswers([{ code: 0, first: 0, count: 2 }])],
     ["answers to a billion messages", CONTROL, encodeAnswers([{ code: 0, first: 0, count: 2 ** 32 - 1 }])],
     ["an unknown control frame", CONTROL, new Uint8Array([9])],
