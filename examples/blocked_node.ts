@@ -39,6 +39,7 @@ function without(blocked: string, inner: Wrapped): Wrapped {
     send: (nodeId, packet, path?: Path) => nodeId === blocked ? undefined : inner.send(nodeId, packet, path),
     broadcast: (packet) => inner.broadcast(packet),
     queuedBytes: (nodeId) => inner.queuedBytes(nodeId),
+    counters: () => inner.counters(),
     confirm: (nodeId, path) => inner.confirm(nodeId, path),
     accept: (socket: Socket, remote): SocketEvents => inner.accept(socket, remote),
     [Symbol.asyncDispose]: () => inner.stop(),

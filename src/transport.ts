@@ -73,6 +73,8 @@ export interface ClusterTransport extends AsyncDisposable {
   broadcast(packet: Uint8Array<ArrayBuffer>): void;
   /** Bytes handed over for `nodeId` that have not left this process. */
   queuedBytes(nodeId: string): number;
+  /** What was given up because of what the other side did, by reason, since the beginning. */
+  counters(): Readonly<Record<string, number>>;
   /** The node behind `path` has proven to be `nodeId`: prefer this way and close the others to that node. */
   confirm(nodeId: string, path: Path): void;
 }

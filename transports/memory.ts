@@ -302,6 +302,10 @@ class MemoryTransport implements ClusterTransport {
     return this.#hub.queuedBytes(this.nodeId, nodeId);
   }
 
+  counters(): Readonly<Record<string, number>> {
+    return {};
+  }
+
   confirm(_nodeId: string, _path: Path): void {}
 
   async [Symbol.asyncDispose](): Promise<void> {

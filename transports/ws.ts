@@ -60,9 +60,14 @@ export class WsTransport implements ClusterTransport, SocketAcceptor {
   readonly features: ReadonlySet<TransportFeature>;
   readonly packetBytesMax: number;
   readonly channelName: string;
-  /** Paths given up because of what the other side did, by reason, since the beginning. */
-  readonly refused: Readonly<Record<Refusal, number>>;
-  readonly #counted: Record<Refusal, number>;
+  readonly #refused: Record<Refusal, number> = {
+    "malformed": 0,
+    "too-large": 0,
+    "unproven": 0,
+    "crowded": 0,
+    "own-id": 0,
+    "stalled": 0,
+  };
   readonly #context: TransportContext;
   readonly #nodes: readonly NodeAddress[];
   readonly #advertise: () => string | undefined;
@@ -107,14 +112,6 @@ export class WsTransport implements ClusterTransport, SocketAcceptor {
     this.packetBytesMax = options.packetBytesMax ?? PACKET_BYTES_MAX_DEFAULT;
     this.features = new Set(this.#private ? ["lossless", "paths", "private"] : ["lossless", "paths"]);
     this.#instance = hex(context.random.bytes(8));
-    this.refused = this.#counted = {
-      "malformed": 0,
-      "too-large": 0,
-      "unproven": 0,
-      "crowded": 0,
-      "own-id": 0,
-      "stalled": 0,
-    };
     this.#book = new AddressBook({
       context,
       channelName,
@@ -178,6 +175,10 @@ export class WsTransport implements ClusterTransport, SocketAcceptor {
     return this.#table.route(nodeId)?.queuedBytes ?? 0;
   }
 
+  counters(): Readonly<Record<Refusal, number>> {
+    return { ...this.#refused };
+  }
+
   confirm(nodeId: string, path: Path): void {
     if (!(path instanceof WsPath) || !path.open || this.#sink === undefined) return;
     for (const other of this.#table.confirm(path, nodeId)) other.close("another path was proven");
@@ -215,7 +216,7 @@ export class WsTransport implements ClusterTransport, SocketAcceptor {
       if (path.nodeId !== undefined) this.#sink?.packet(path.nodeId, packet, path);
     },
     refused: (path: WsPath, why: Refusal): void => {
-      this.#counted[why]++;
+      this.#refused[why]++;
       this.#context.logger.debug("a node's socket is refused", {
         address: path.address,
         nodeId: path.nodeId,

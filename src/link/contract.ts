@@ -117,6 +117,8 @@ export interface LinkStats {
   sessionsStarted: number;
   sessionsResumed: number;
   sessionsEnded: number;
+  /** What the transport gave up, by its own reasons. */
+  transport: Readonly<Record<string, number>>;
 }
 
 export type DropReason = "malformed" | "unsealed" | "replayed" | "unknown-session" | "flood";

@@ -126,7 +126,13 @@ export class ClusterLinks implements Links {
   }
 
   stats(): LinkStats {
-    return { ...this.#stats, dropped: { ...this.#stats.dropped }, refused: { ...this.#stats.refused } };
+    const { dropped, refused } = this.#stats;
+    return {
+      ...this.#stats,
+      dropped: { ...dropped },
+      refused: { ...refused },
+      transport: this.#transport.counters(),
+    };
   }
 
   async #stop(): Promise<void> {

@@ -13,5 +13,6 @@ export function emptyStats(): LinkStats {
     sessionsStarted: 0,
     sessionsResumed: 0,
     sessionsEnded: 0,
+    transport: {},
   };
 }

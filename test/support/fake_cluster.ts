@@ -181,6 +181,7 @@ export class FakeCluster implements ServedCluster {
         sessionsStarted: 0,
         sessionsResumed: 0,
         sessionsEnded: 0,
+        transport: {},
       },
       repairs: 0,
       rejected: this.rejected,

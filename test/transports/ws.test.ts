@@ -226,7 +226,7 @@ describe("WsTransport", () => {
     expect(closes).toEqual([]);
     await cluster.clock.advance(1_100);
     expect(closes).toEqual([4009, 4009]);
-    expect(a.transport.refused.unproven).toBe(2);
+    expect(a.transport.counters().unproven).toBe(2);
     expect(silent.send("late")).toBe(false);
     expect(a.paths.get("z")?.size).toBe(0);
   });
@@ -246,10 +246,10 @@ describe("WsTransport", () => {
     expect(await closed(hello("z"), "garbage")).toBe(4009);
     expect(await closed(hello("z"), hello("y"))).toBe(4009);
     expect(await closed(...Array.from({ length: 5 }, () => hello("z")))).toBe(4009);
-    expect(a.transport.refused.malformed).toBe(5);
+    expect(a.transport.counters().malformed).toBe(5);
     expect(await closed(hello("z"), new Uint8Array(a.transport.packetBytesMax + 1))).toBe(1009);
     expect(await closed(hello("a"))).toBe(4009);
-    expect([a.transport.refused["too-large"], a.transport.refused["own-id"]]).toEqual([1, 1]);
+    expect([a.transport.counters()["too-large"], a.transport.counters()["own-id"]]).toEqual([1, 1]);
     expect(await closed(hello("z"))).toBe(0);
   });
 
@@ -259,7 +259,7 @@ describe("WsTransport", () => {
     let closed = 0;
     for (let count = 0; count < 300; count++) await cluster.dial("a", { close: () => void closed++ });
     await cluster.clock.advance(10);
-    expect([closed, a.transport.refused.crowded]).toEqual([172, 172]);
+    expect([closed, a.transport.counters().crowded]).toEqual([172, 172]);
     const b = await cluster.node("b", [{ url: origin("a") }]);
     await cluster.clock.runUntil(() => a.joined("b") && b.joined("a"), 1_000);
     expect(closed).toBe(173);
@@ -286,7 +286,7 @@ describe("WsTransport", () => {
     await cluster.clock.advance(10);
     expect(b.lines).toEqual(["a: for b alone"]);
     expect(a.lines.at(-1)).toBe("b: from b itself");
-    expect(a.transport.refused.crowded).toBe(6);
+    expect(a.transport.counters().crowded).toBe(6);
     await cluster.clock.advance(10_000);
     expect(a.joined("b")).toBe(true);
     expect(heard.filter((what) => what === "a packet").length).toBe(0);
