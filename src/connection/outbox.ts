@@ -24,9 +24,15 @@ export type SendOutcome =
 export type SlowConsumerPolicy = "close" | "drop" | "wait";
 
 export interface OutboxOptions {
-  /** With so many bytes queued for one socket, its own buffer included, no further message is taken. Default 1 MiB. */
+  /**
+   * With so many bytes queued for one socket, its own buffer included, no further message is taken. Default 1
+   * MiB.
+   */
   readonly outboxBytesMax: number;
-  /** Bytes kept in the socket's own buffer; the rest waits here, where it can still be given up. Default 256 KiB. */
+  /**
+   * Bytes kept in the socket's own buffer; the rest waits here, where it can still be given up. Default 256
+   * KiB.
+   */
   readonly sinkBytesMax: number;
   /** Default `close`. */
   readonly slowConsumer: SlowConsumerPolicy;
@@ -80,7 +86,12 @@ export class Outbox {
   #writable: (() => void)[] = [];
   #state: "open" | "closing" | "closed" = "open";
 
-  constructor(sink: ConnectionSink, clock: Pick<Clock, "now">, options: OutboxOptions, counters: OutboxCounters) {
+  constructor(
+    sink: ConnectionSink,
+    clock: Pick<Clock, "now">,
+    options: OutboxOptions,
+    counters: OutboxCounters,
+  ) {
     this.sink = sink;
     this.options = options;
     this.#clock = clock;
@@ -114,7 +125,9 @@ export class Outbox {
     const entry: Entry = { data, bytes, done, expiresAt: Infinity, end: 0 };
     this.#queuedBytes += bytes;
     this.#counters.queuedBytes += bytes;
-    if (this.#queue.size === 0 && this.sink.bufferedBytes < this.options.sinkBytesMax) return this.#hand(entry);
+    if (this.#queue.size === 0 && this.sink.bufferedBytes < this.options.sinkBytesMax) {
+      return this.#hand(entry);
+    }
     entry.expiresAt = this.#clock.now() + remainingMs;
     this.#queue.pushBack(entry);
   }
@@ -134,7 +147,9 @@ export class Outbox {
     this.#tellWritable();
   }
 
-  /** Another socket takes over: what this one's buffer does not have yet ends `closed`, as do new messages. */
+  /**
+   * Another socket takes over: what this one's buffer does not have yet ends `closed`, as do new messages.
+   */
   retire(): void {
     if (this.#state !== "open") return;
     // What the buffer has may still leave: its drain or its end decides.
@@ -154,8 +169,8 @@ export class Outbox {
   }
 
   /**
-   * Looks at what is queued, not at what comes: several runtimes show a message as buffered until the next turn,
-   * and a client is not slow because a long one follows a short one.
+   * Looks at what is queued, not at what comes: several runtimes show a message as buffered until the next
+   * turn, and a client is not slow because a long one follows a short one.
    */
   get #full(): boolean {
     const messages = this.#handed.size + this.#queue.size;
@@ -186,7 +201,11 @@ export class Outbox {
   /** Settles what has left the socket's buffer. */
   #collect(): void {
     const left = this.#handedBytes - this.sink.bufferedBytes;
-    for (let first = this.#handed.front(); first !== undefined && first.end <= left; first = this.#handed.front()) {
+    for (
+      let first = this.#handed.front();
+      first !== undefined && first.end <= left;
+      first = this.#handed.front()
+    ) {
       this.#handed.popFront();
       this.#settle(first, "delivered");
     }
@@ -208,7 +227,9 @@ export class Outbox {
   }
 
   #lose(entries: Deque<Entry>): void {
-    for (let entry = entries.popFront(); entry !== undefined; entry = entries.popFront()) this.#settle(entry, "closed");
+    for (let entry = entries.popFront(); entry !== undefined; entry = entries.popFront()) {
+      this.#settle(entry, "closed");
+    }
   }
 
   #settle(entry: Entry, outcome: SendOutcome): void {

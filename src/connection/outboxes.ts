@@ -36,8 +36,8 @@ export class Outboxes {
   }
 
   /**
-   * Another connection has this id now: closes the socket. What its buffer has may still leave; that is settled by
-   * its drain or by `remove` with its sink. False when there was none.
+   * Another connection has this id now: closes the socket. What its buffer has may still leave; that is
+   * settled by its drain or by `remove` with its sink. False when there was none.
    */
   replace(connectionId: string, code: number, reason: string): boolean {
     const outbox = this.#outboxes.get(connectionId);
@@ -49,8 +49,8 @@ export class Outboxes {
   }
 
   /**
-   * The connection's socket has closed: what was not seen to leave ends `closed`. With `sink`: that socket has,
-   * which may have been replaced before. True when it was the connection's, which has none now.
+   * The connection's socket has closed: what was not seen to leave ends `closed`. With `sink`: that socket
+   * has, which may have been replaced before. True when it was the connection's, which has none now.
    */
   remove(connectionId: string, sink?: ConnectionSink): boolean {
     const outbox = this.#outboxes.get(connectionId);

@@ -28,7 +28,10 @@ export class DefaultConnectionProvider implements ConnectionProvider {
   readonly #logger: Logger;
   readonly #closed: ((connectionId: string, sink: ConnectionSink) => void) | undefined;
 
-  /** `closed` is called once for each socket that closed while it was here, or that was replaced and closed later. */
+  /**
+   * `closed` is called once for each socket that closed while it was here, or that was replaced and closed
+   * later.
+   */
   constructor(
     clock: Clock,
     options: { closed?: (connectionId: string, sink: ConnectionSink) => void; logger?: Logger } = {},
@@ -38,11 +41,17 @@ export class DefaultConnectionProvider implements ConnectionProvider {
     this.#logger = options.logger ?? silentLogger;
   }
 
-  /** Replaces the connection's socket, if it has one; that one stays open. Throws `invalid-option` unless `webSocket` is open. */
+  /**
+   * Replaces the connection's socket, if it has one; that one stays open. Throws `invalid-option` unless
+   * `webSocket` is open.
+   */
   add(connectionId: string, webSocket: StandardWebSocket): ConnectionSink {
     if (webSocket.readyState !== OPEN) {
       const state = webSocket.readyState;
-      throw new FlotillaError("invalid-option", `add connection ${shown(connectionId)}: readyState is ${state}, not 1 (open)`);
+      throw new FlotillaError(
+        "invalid-option",
+        `add connection ${shown(connectionId)}: readyState is ${state}, not 1 (open)`,
+      );
     }
     const sink = new WebSocketSink(webSocket, this.#clock, this.#logger, () => {
       this.remove(connectionId, sink);
@@ -85,7 +94,9 @@ class WebSocketSink implements ConnectionSink {
   }
 }
 
-/** A socket whose messages and `binaryType` are out of `wrapWebSocket`'s reach: they are the application's. */
+/**
+ * A socket whose messages and `binaryType` are out of `wrapWebSocket`'s reach: they are the application's.
+ */
 class WithoutMessages implements StandardWebSocket {
   binaryType = "arraybuffer";
   readonly terminate?: () => void;
@@ -112,11 +123,17 @@ class WithoutMessages implements StandardWebSocket {
     this.#webSocket.close(code, reason);
   }
 
-  addEventListener(type: "message" | "close" | "error" | "open", listener: (event: SocketEvent) => void): void {
+  addEventListener(
+    type: "message" | "close" | "error" | "open",
+    listener: (event: SocketEvent) => void,
+  ): void {
     if (type !== "message") this.#webSocket.addEventListener(type, listener);
   }
 
-  removeEventListener(type: "message" | "close" | "error" | "open", listener: (event: SocketEvent) => void): void {
+  removeEventListener(
+    type: "message" | "close" | "error" | "open",
+    listener: (event: SocketEvent) => void,
+  ): void {
     if (type !== "message") this.#webSocket.removeEventListener(type, listener);
   }
 }

@@ -3,7 +3,7 @@ import { type Deadline, Deadlines } from "../lib/deadlines.ts";
 import { type ErrorCode, FlotillaError } from "../lib/errors.ts";
 import { CONTROL, type Session } from "../link/contract.ts";
 import { CLOSE_REQUESTS_MAX, ROUTER_PORT } from "./contract.ts";
-import { encodeClose, type Run, RUN } from "./frames.ts";
+import { encodeClose, RUN, type Run } from "./frames.ts";
 
 interface Request {
   readonly session: Session;

@@ -4,8 +4,8 @@
  *   routeMessage → place → peer.hand → session.send ···→ frame → owner.accept → outbox.send
  *        settle ← answered ← peer.answers ←··· session.send ← answers.push ← done
  *
- * One `Delivery` per call, one `Call` per connection of it, one `Flow` per connection while something is on its
- * way there. May import: lib, link, directory, connection.
+ * One `Delivery` per call, one `Call` per connection of it, one `Flow` per connection while something is on
+ * its way there. May import: lib, link, directory, connection.
  */
 import type { Unsubscribe } from "../lib/events.ts";
 
@@ -25,7 +25,9 @@ export interface Route {
 export interface RouteDirectory {
   /** What this node knows. */
   lookup(connectionId: string): Route | undefined;
-  /** Asks the peers if this node does not know; `lookup` knows what is found. Undefined when nobody has it. */
+  /**
+   * Asks the peers if this node does not know; `lookup` knows what is found. Undefined when nobody has it.
+   */
   resolve(connectionId: string): Promise<Route | undefined>;
   /** The connection that this node's own handle stands for, while it is registered. */
   localByHandle(handle: number): string | undefined;
@@ -40,16 +42,23 @@ export interface DeliverOptions {
   readonly timeoutMs?: number;
   /** Ends the wait early; connections not answered by then get `timeout`. */
   readonly signal?: AbortSignal;
-  /** A name for this message, at most 64 bytes: the owner remembers it for a while, so a caller's retry is not delivered twice. */
+  /**
+   * A name for this message, at most 64 bytes: the owner remembers it for a while, so a caller's retry is not
+   * delivered twice.
+   */
   readonly messageId?: string;
 }
 
 export interface RouterOptions {
   /** Milliseconds from a call to its last possible answer, where the call does not say. */
   readonly deliveryTimeoutMs: number;
-  /** UTF-8 bytes of one message; longer ones end `too-large`, at the caller or at an owner that allows less. */
+  /**
+   * UTF-8 bytes of one message; longer ones end `too-large`, at the caller or at an owner that allows less.
+   */
   readonly messageBytesMax: number;
-  /** Bytes that wait at the caller for one node (a full lane, a slow client there); beyond: `backpressure`. */
+  /**
+   * Bytes that wait at the caller for one node (a full lane, a slow client there); beyond: `backpressure`.
+   */
   readonly waitingBytesMax: number;
   /** Milliseconds for which the owner remembers a `messageId`. */
   readonly rememberMs: number;

@@ -83,7 +83,9 @@ export class Delivery implements Message {
   /** By connectionId, in the order of the calls. */
   outcomes(): Map<string, Outcome> {
     const outcomes = new Map<string, Outcome>();
-    for (const { connectionId, outcome } of this.calls) if (outcome !== undefined) outcomes.set(connectionId, outcome);
+    for (const { connectionId, outcome } of this.calls) {
+      if (outcome !== undefined) outcomes.set(connectionId, outcome);
+    }
     return outcomes;
   }
 }
@@ -144,6 +146,8 @@ function asText(bytes: Bytes): string {
   try {
     return fromUtf8(bytes);
   } catch (cause) {
-    throw new FlotillaError("invalid-option", `send ${bytes.byteLength} bytes as text: they are not UTF-8`, { cause });
+    throw new FlotillaError("invalid-option", `send ${bytes.byteLength} bytes as text: they are not UTF-8`, {
+      cause,
+    });
   }
 }

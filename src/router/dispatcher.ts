@@ -5,7 +5,7 @@ import { ByteBudget } from "./byte_budget.ts";
 import type { Route, RouteDirectory, RouterOptions } from "./contract.ts";
 import { type Answer, type Call, CALL_OVERHEAD_BYTES, type Carrier, type Delivery } from "./delivery.ts";
 import { Flow } from "./flow.ts";
-import { type Run, RUN } from "./frames.ts";
+import { RUN, type Run } from "./frames.ts";
 import { type Outcome, OUTCOMES } from "./outcome.ts";
 import type { Owner } from "./owner.ts";
 import { type CarriedCalls, Peer } from "./peer.ts";
@@ -75,7 +75,9 @@ export class Dispatcher implements CarriedCalls {
 
   // --- Calls ---
 
-  /** Sets the calls of a delivery on their way; `delivery.finished` is called when the last has its outcome. */
+  /**
+   * Sets the calls of a delivery on their way; `delivery.finished` is called when the last has its outcome.
+   */
   launch(delivery: Delivery): void {
     const only = delivery.calls.length === 1 ? delivery.calls[0] : undefined;
     if (only !== undefined) this.#place(only)?.hand(delivery.calls);
@@ -124,7 +126,7 @@ export class Dispatcher implements CarriedCalls {
       return;
     }
     const answer: Answer | undefined = run.code === RUN.held ? "held" : OUTCOMES[run.code];
-    if (answer !== undefined) for (const call of peer.answered(run)) this.#answered(call, answer);
+    if (answer !== undefined) { for (const call of peer.answered(run)) this.#answered(call, answer); }
   }
 
   unsent(call: Call): void {
@@ -138,7 +140,9 @@ export class Dispatcher implements CarriedCalls {
   /** What has no outcome yet gets `node-lost`: nobody will hear of it. */
   stop(): void {
     this.#stopped = true;
-    for (const delivery of this.#deadlines.stop()) for (const call of delivery.calls) this.#giveUp(call, "node-lost");
+    for (const delivery of this.#deadlines.stop()) {
+      for (const call of delivery.calls) this.#giveUp(call, "node-lost");
+    }
   }
 
   // --- From the call to its carrier ---
@@ -180,11 +184,15 @@ export class Dispatcher implements CarriedCalls {
     return undefined;
   }
 
-  /** Where a call of `flow` can go now; if nowhere, sees to it that the flow is advanced when that changes. */
+  /**
+   * Where a call of `flow` can go now; if nowhere, sees to it that the flow is advanced when that changes.
+   */
   #target(flow: Flow, route: Route | undefined): Route | undefined {
     const carrier = route === undefined ? undefined : this.#carrierOf(route);
     if (flow.inFlight > 0) {
-      return carrier !== undefined && carrier === flow.carrier && route?.handle === flow.handle ? route : undefined;
+      return carrier !== undefined && carrier === flow.carrier && route?.handle === flow.handle
+        ? route
+        : undefined;
     }
     if (route === undefined) {
       this.#ask(flow);
@@ -203,7 +211,10 @@ export class Dispatcher implements CarriedCalls {
     return route.local ? this.#here : this.#peers.get(route.nodeId);
   }
 
-  /** Marks a call of `flow` as in flight; sends it if it is for this node, else returns the peer to hand it to. */
+  /**
+   * Marks a call of `flow` as in flight; sends it if it is for this node, else returns the peer to hand it
+   * to.
+   */
   #carry(call: Call, flow: Flow, route: Route): Peer | undefined {
     call.state = "carried";
     call.carrier = flow.carrier;
@@ -212,7 +223,13 @@ export class Dispatcher implements CarriedCalls {
     call.starts = flow.inFlight === 0;
     flow.inFlight++;
     if (!route.local) return this.#peers.get(route.nodeId);
-    this.#owner.accept(route.handle, call.delivery, true, undefined, (answer) => this.#answered(call, answer));
+    this.#owner.accept(
+      route.handle,
+      call.delivery,
+      true,
+      undefined,
+      (answer) => this.#answered(call, answer),
+    );
     return undefined;
   }
 
@@ -227,7 +244,9 @@ export class Dispatcher implements CarriedCalls {
       else early = answer;
     });
     returned = true;
-    if (early !== undefined && early !== "held" && early !== "not-found") return void this.#settle(call, early);
+    if (early !== undefined && early !== "held" && early !== "not-found") {
+      return void this.#settle(call, early);
+    }
     const flow = this.#open(call.connectionId);
     flow.open++;
     flow.inFlight++;
@@ -290,7 +309,10 @@ export class Dispatcher implements CarriedCalls {
     if (flow.inFlight === 0) this.#advance(flow);
   }
 
-  /** The first call held since the flow started blocks it until the owner says `writable`, once for all of them. */
+  /**
+   * The first call held since the flow started blocks it until the owner says `writable`, once for all of
+   * them.
+   */
   #hold(flow: Flow, carrier: Carrier, handle: number): void {
     if (flow.held) return;
     flow.held = true;

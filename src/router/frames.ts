@@ -1,14 +1,15 @@
 /**
- * What routers say to each other. On the MESSAGES lane there are only messages; on CONTROL, answers and requests
- * to close. Whole numbers are big-endian. What does not have exactly this shape is `malformed`.
+ * What routers say to each other. On the MESSAGES lane there are only messages; on CONTROL, answers and
+ * requests to close. Whole numbers are big-endian. What does not have exactly this shape is `malformed`.
  *
  *   message   1 | flags u8 | length of messageId u8 | remainingMs u32 | first u48 | count u32
  *             | count × (handle × 2 + starts) u48 | messageId | payload
  *   answers   2 | any number of (code u8 | first u48 | count u32)
  *   close     3 | number u48 | handle u48 | code u16 | reason
  *
- * The targets of a session's messages are numbered through: `first` is the number of a frame's first target, so
- * the answers to many frames, alike, are one run. The payload travels once, however many targets a frame has.
+ * The targets of a session's messages are numbered through: `first` is the number of a frame's first target,
+ * so the answers to many frames, alike, are one run. The payload travels once, however many targets a frame
+ * has.
  */
 import { type Bytes, fromUtf8, utf8 } from "../lib/bytes.ts";
 import { FlotillaError } from "../lib/errors.ts";
@@ -96,7 +97,9 @@ export function decodeMessage(frame: Bytes): MessageFrame {
   const count = take(frame, 13, 4);
   const idAt = HEADER_BYTES + count * TARGET_BYTES;
   const payloadAt = idAt + idBytes;
-  if ((flags & ~TEXT) !== 0 || idBytes > MESSAGE_ID_BYTES_MAX || count === 0 || payloadAt > frame.byteLength) {
+  if (
+    (flags & ~TEXT) !== 0 || idBytes > MESSAGE_ID_BYTES_MAX || count === 0 || payloadAt > frame.byteLength
+  ) {
     throw malformed("a message", frame);
   }
   const targets: MessageTarget[] = [];
@@ -189,7 +192,9 @@ function decodeClose(frame: Bytes): CloseRequest {
   };
 }
 
-/** Whether an application may close a WebSocket with it (RFC 6455, 7.4; 1004–1006 and 1015 are never sent). */
+/**
+ * Whether an application may close a WebSocket with it (RFC 6455, 7.4; 1004–1006 and 1015 are never sent).
+ */
 export function isCloseCode(code: number): boolean {
   if (!Number.isInteger(code)) return false;
   return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
@@ -200,7 +205,9 @@ export function asText(bytes: Bytes, what: string): string {
   try {
     return fromUtf8(bytes);
   } catch (cause) {
-    throw new FlotillaError("malformed", `read ${what}: ${bytes.byteLength} bytes that are not UTF-8`, { cause });
+    throw new FlotillaError("malformed", `read ${what}: ${bytes.byteLength} bytes that are not UTF-8`, {
+      cause,
+    });
   }
 }
 
@@ -208,7 +215,9 @@ function malformed(what: string, frame: Bytes): FlotillaError {
   return new FlotillaError("malformed", `read ${what}: ${frame.byteLength} bytes of another shape`);
 }
 
-/** Writes a whole number of `width` bytes, big-endian. By hand, since a DataView costs more than all the rest. */
+/**
+ * Writes a whole number of `width` bytes, big-endian. By hand, since a DataView costs more than all the rest.
+ */
 function put(bytes: Bytes, at: number, width: number, value: number): void {
   let rest = value;
   for (let index = at + width - 1; index >= at; index--) {
@@ -229,7 +238,9 @@ const SLICE_BYTES_MAX = 4_096;
 let slab: Bytes = new Uint8Array(0);
 let slabUsed = 0;
 
-/** Fresh bytes; small ones share memory, since a short array of its own costs ten times as much as a slice. */
+/**
+ * Fresh bytes; small ones share memory, since a short array of its own costs ten times as much as a slice.
+ */
 function allocate(length: number): Bytes {
   if (length > SLICE_BYTES_MAX) return new Uint8Array(length);
   if (slabUsed + length > slab.byteLength) {

@@ -17,8 +17,8 @@ export interface Sockets {
 /** Who must hear about one slow connection, with the policy `wait`. */
 interface Hold {
   /**
-   * Peers with a message held since they last started: whatever they sent before hearing of it is held too, or it
-   * would overtake. A mark stays until the peer starts again, or the connection or the session ends.
+   * Peers with a message held since they last started: whatever they sent before hearing of it is held too,
+   * or it would overtake. A mark stays until the peer starts again, or the connection or the session ends.
    */
   readonly marked: Set<Answers>;
   /** Peers that wait for `writable`. */
@@ -48,9 +48,9 @@ export class Owner {
   }
 
   /**
-   * Takes a message for the connection behind `handle` and calls `done` once, now or later. Calls of `peer` come
-   * in the order in which it sent them; `starts` says that it has nothing else on its way to this connection.
-   * Without `peer` the message is from here.
+   * Takes a message for the connection behind `handle` and calls `done` once, now or later. Calls of `peer`
+   * come in the order in which it sent them; `starts` says that it has nothing else on its way to this
+   * connection. Without `peer` the message is from here.
    */
   accept(
     handle: number,

@@ -56,7 +56,7 @@ export class Peer implements Carrier {
   hand(calls: readonly Call[]): void {
     const result: SendResult = this.#queue.size > 0 ? "full" : this.#transmit(calls);
     if (result === "full") this.#wait(calls);
-    else if (result === "ended") for (const call of calls) this.#carried.unsent(call);
+    else if (result === "ended") { for (const call of calls) this.#carried.unsent(call); }
   }
 
   /** The lane has room again. */
@@ -151,7 +151,7 @@ function takeRun<Item>(items: Map<number, Item>, { first, count }: Run): Item[] 
     if (item !== undefined) taken.push(item);
     items.delete(number);
   };
-  if (count <= items.size) for (let number = first; number < first + count; number++) take(number);
+  if (count <= items.size) { for (let number = first; number < first + count; number++) take(number); }
   else for (const number of items.keys()) if (number >= first && number < first + count) take(number);
   return taken;
 }

@@ -14,8 +14,8 @@ interface Memory {
 }
 
 /**
- * What became of messages that their callers named, so that a caller's retry is answered and not delivered again.
- * Only what arrived is remembered; anything else may be tried again.
+ * What became of messages that their callers named, so that a caller's retry is answered and not delivered
+ * again. Only what arrived is remembered; anything else may be tried again.
  */
 export class RememberedMessages {
   /** Oldest first. */
@@ -38,8 +38,8 @@ export class RememberedMessages {
   }
 
   /**
-   * For a new message: what to call with its answer; `done` and all who ask meanwhile hear it. For a known one:
-   * undefined, and `done` hears what became of it, now or when that is known.
+   * For a new message: what to call with its answer; `done` and all who ask meanwhile hear it. For a known
+   * one: undefined, and `done` hears what became of it, now or when that is known.
    */
   begin(
     connectionId: string,

@@ -3,7 +3,14 @@ import type { Bytes } from "../lib/bytes.ts";
 import type { Clock } from "../lib/clock.ts";
 import { FlotillaError, shown } from "../lib/errors.ts";
 import { CLOSE_REASON_BYTES_MAX } from "../lib/limits.ts";
-import { CONTROL, type Lane, type Links, type LinkService, MESSAGES, type Session } from "../link/contract.ts";
+import {
+  CONTROL,
+  type Lane,
+  type Links,
+  type LinkService,
+  MESSAGES,
+  type Session,
+} from "../link/contract.ts";
 import { CloseRequests } from "./close_requests.ts";
 import {
   type DeliverOptions,
@@ -16,14 +23,25 @@ import {
 } from "./contract.ts";
 import { Delivery, type Message } from "./delivery.ts";
 import { Dispatcher, type InFlight } from "./dispatcher.ts";
-import { asText, type CloseRequest, decodeControl, decodeMessage, isCloseCode, RUN, type Run } from "./frames.ts";
+import {
+  asText,
+  type CloseRequest,
+  decodeControl,
+  decodeMessage,
+  isCloseCode,
+  RUN,
+  type Run,
+} from "./frames.ts";
 import { arrived, type Outcome, OUTCOMES } from "./outcome.ts";
 import { Owner, type Sockets } from "./owner.ts";
 import type { Peer } from "./peer.ts";
 
 export interface RouterContext {
   readonly links: Pick<Links, "register">;
-  /** Must be registered with the links before the router, so that look-ups are right when it hears of a session. */
+  /**
+   * Must be registered with the links before the router, so that look-ups are right when it hears of a
+   * session.
+   */
   readonly directory: RouteDirectory;
   /** The outboxes of this node's own connections. */
   readonly sockets: Sockets;
@@ -32,7 +50,9 @@ export interface RouterContext {
 }
 
 /** Where the codes of the outcomes on the wire come from. */
-const CODES: ReadonlyMap<string, number> = new Map([...OUTCOMES.entries()].map(([code, outcome]) => [outcome, code]));
+const CODES: ReadonlyMap<string, number> = new Map(
+  [...OUTCOMES.entries()].map(([code, outcome]) => [outcome, code]),
+);
 
 /**
  * Brings messages to connections, on whichever node they are. Outcomes are honest: `delivered` only when the
@@ -64,9 +84,9 @@ export class ClusterRouter implements LinkService {
   // --- Calls ---
 
   /**
-   * Sends one message to each of the connections, once to each however often it is named, and resolves with what
-   * became of them, in the order in which they were first named.
-   * Rejects `invalid-option` for an option, or bytes that are to be text and are not UTF-8, and `not-running`.
+   * Sends one message to each of the connections, once to each however often it is named, and resolves with
+   * what became of them, in the order in which they were first named. Rejects `invalid-option` for an option,
+   * or bytes that are to be text and are not UTF-8, and `not-running`.
    */
   deliver(
     connectionIds: readonly string[],
@@ -81,11 +101,19 @@ export class ClusterRouter implements LinkService {
   }
 
   /** True: it arrived. False: it did not, or that is unknown; `deliver` says which. */
-  routeMessage(connectionId: string, data: string | Uint8Array, options: DeliverOptions = {}): Promise<boolean> {
+  routeMessage(
+    connectionId: string,
+    data: string | Uint8Array,
+    options: DeliverOptions = {},
+  ): Promise<boolean> {
     return new Promise((resolve) => {
       const delivery = this.#delivery(data, options);
       const call = delivery.add(connectionId);
-      this.#launch(delivery, options.signal, () => resolve(call.outcome !== undefined && arrived(call.outcome)));
+      this.#launch(
+        delivery,
+        options.signal,
+        () => resolve(call.outcome !== undefined && arrived(call.outcome)),
+      );
     });
   }
 
@@ -124,15 +152,26 @@ export class ClusterRouter implements LinkService {
   }
 
   /**
-   * Closes the connection wherever it is; what its outbox holds still goes out. It overtakes messages on the way.
-   * False when nobody has it. Rejects `invalid-option`, `node-lost`, `timeout`, `backpressure`, `not-running`.
+   * Closes the connection wherever it is; what its outbox holds still goes out. It overtakes messages on the
+   * way. False when nobody has it. Rejects `invalid-option`, `node-lost`, `timeout`, `backpressure`,
+   * `not-running`.
    */
-  async closeConnection(connectionId: string, code: number, reason: string, timeoutMs?: number): Promise<boolean> {
+  async closeConnection(
+    connectionId: string,
+    code: number,
+    reason: string,
+    timeoutMs?: number,
+  ): Promise<boolean> {
     this.#checkRunning("close a connection");
-    if (!isCloseCode(code)) throw new FlotillaError("invalid-option", `close a connection: ${code} is no code for that`);
+    if (!isCloseCode(code)) {
+      throw new FlotillaError("invalid-option", `close a connection: ${code} is no code for that`);
+    }
     if (utf8Length(reason) > CLOSE_REASON_BYTES_MAX) {
       const limit = `above ${CLOSE_REASON_BYTES_MAX} bytes`;
-      throw new FlotillaError("invalid-option", `close a connection: the reason ${shown(reason)} is ${limit}`);
+      throw new FlotillaError(
+        "invalid-option",
+        `close a connection: the reason ${shown(reason)} is ${limit}`,
+      );
     }
     const expiresAt = this.#clock.now() + this.#timeout(timeoutMs);
     let asked: { peer: Peer; handle: number } | undefined;
@@ -142,7 +181,10 @@ export class ClusterRouter implements LinkService {
       if (route.local) return this.#close(route.handle, code, reason);
       const peer = this.#dispatcher.peerOf(route.nodeId);
       if (peer === undefined) {
-        throw new FlotillaError("node-lost", `close connection ${shown(connectionId)}: no session with ${route.nodeId}`);
+        throw new FlotillaError(
+          "node-lost",
+          `close connection ${shown(connectionId)}: no session with ${route.nodeId}`,
+        );
       }
       if (peer === asked?.peer && route.handle === asked.handle) return false;
       asked = { peer, handle: route.handle };
@@ -178,7 +220,9 @@ export class ClusterRouter implements LinkService {
     const peer = this.#dispatcher.peer(session);
     if (peer === undefined || this.#stopped) return;
     if (lane === MESSAGES) return this.#messageFrom(peer, payload);
-    if (lane !== CONTROL) throw new FlotillaError("malformed", `read a frame: nothing travels on lane ${lane}`);
+    if (lane !== CONTROL) {
+      throw new FlotillaError("malformed", `read a frame: nothing travels on lane ${lane}`);
+    }
     const control = decodeControl(payload);
     if (control.kind === "answers") this.#answersFrom(peer, control.runs);
     else this.#closeFrom(peer, control.request);
@@ -243,7 +287,10 @@ export class ClusterRouter implements LinkService {
     const { messageId, messageType, timeoutMs } = options;
     if (messageId !== undefined && (messageId === "" || utf8Length(messageId) > MESSAGE_ID_BYTES_MAX)) {
       const limit = `not 1 to ${MESSAGE_ID_BYTES_MAX} bytes long`;
-      throw new FlotillaError("invalid-option", `deliver a message: the messageId ${shown(messageId)} is ${limit}`);
+      throw new FlotillaError(
+        "invalid-option",
+        `deliver a message: the messageId ${shown(messageId)} is ${limit}`,
+      );
     }
     return new Delivery(data, messageType, messageId, this.#clock.now(), this.#timeout(timeoutMs));
   }
@@ -252,7 +299,9 @@ export class ClusterRouter implements LinkService {
     if (delivery.open === 0) return finished();
     delivery.finished = finished;
     const tooLarge = this.#isTooLarge(delivery);
-    if (tooLarge || signal?.aborted === true) return this.#dispatcher.refuse(delivery, tooLarge ? "too-large" : "timeout");
+    if (tooLarge || signal?.aborted === true) {
+      return this.#dispatcher.refuse(delivery, tooLarge ? "too-large" : "timeout");
+    }
     if (signal !== undefined) {
       const abort = (): void => this.#dispatcher.abort(delivery);
       signal.addEventListener("abort", abort, { once: true });
@@ -283,6 +332,8 @@ export class ClusterRouter implements LinkService {
 
 function jsonOf(value: unknown): string {
   const text: string | undefined = JSON.stringify(value);
-  if (text === undefined) throw new FlotillaError("invalid-option", `send ${typeof value} as JSON: it has no JSON form`);
+  if (text === undefined) {
+    throw new FlotillaError("invalid-option", `send ${typeof value} as JSON: it has no JSON form`);
+  }
   return text;
 }

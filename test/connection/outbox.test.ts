@@ -1,6 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { Outbox, OUTBOX_DEFAULTS, type OutboxOptions, type SendOutcome } from "../../src/connection/outbox.ts";
+import {
+  Outbox,
+  OUTBOX_DEFAULTS,
+  type OutboxOptions,
+  type SendOutcome,
+} from "../../src/connection/outbox.ts";
 import { Outboxes } from "../../src/connection/outboxes.ts";
 import { utf8Length } from "../../src/connection/utf8_length.ts";
 import { utf8 } from "../../src/lib/bytes.ts";
@@ -177,24 +182,29 @@ describe("the outcomes of an outbox", () => {
   const policy = fc.constantFrom("close" as const, "drop" as const, "wait" as const);
 
   test("are exact whatever the socket does: delivered is what the client got, in order", async () => {
-    await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 40 }), policy, async (steps, slowConsumer) => {
-      const fixture = new Fixture(Infinity, { outboxBytesMax: 1_000, sinkBytesMax: 200, slowConsumer });
-      for (const step of steps) {
-        if ("pass" in step) await fixture.clock.advance(step.pass);
-        else if ("rate" in step) fixture.sink.bytesPerMs = step.rate;
-        else fixture.send(`${fixture.outcomes.length} `.padEnd(step.send), step.expiresInMs);
-        expect(fixture.counters.queuedBytes).toBe(fixture.outbox.queuedBytes);
-      }
-      fixture.sink.bytesPerMs = 1_000;
-      await fixture.clock.advance(20);
-      fixture.sink.cut();
-      fixture.outbox.closed();
-      const delivered = [...fixture.outcomes.keys()].filter((index) => fixture.outcomes[index] === "delivered");
-      expect(fixture.sink.received.map((data) => parseInt(String(data), 10))).toEqual(delivered);
-      expect(fixture.outcomes.includes(undefined)).toBe(false);
-      expect(fixture.counters.queuedBytes).toBe(0);
-      expect(fixture.counters.messagesOut).toBe(delivered.length);
-    }), { numRuns: 200 });
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 40 }), policy, async (steps, slowConsumer) => {
+        const fixture = new Fixture(Infinity, { outboxBytesMax: 1_000, sinkBytesMax: 200, slowConsumer });
+        for (const step of steps) {
+          if ("pass" in step) await fixture.clock.advance(step.pass);
+          else if ("rate" in step) fixture.sink.bytesPerMs = step.rate;
+          else fixture.send(`${fixture.outcomes.length} `.padEnd(step.send), step.expiresInMs);
+          expect(fixture.counters.queuedBytes).toBe(fixture.outbox.queuedBytes);
+        }
+        fixture.sink.bytesPerMs = 1_000;
+        await fixture.clock.advance(20);
+        fixture.sink.cut();
+        fixture.outbox.closed();
+        const delivered = [...fixture.outcomes.keys()].filter((index) =>
+          fixture.outcomes[index] === "delivered"
+        );
+        expect(fixture.sink.received.map((data) => parseInt(String(data), 10))).toEqual(delivered);
+        expect(fixture.outcomes.includes(undefined)).toBe(false);
+        expect(fixture.counters.queuedBytes).toBe(0);
+        expect(fixture.counters.messagesOut).toBe(delivered.length);
+      }),
+      { numRuns: 200 },
+    );
   });
 });
 
@@ -226,7 +236,9 @@ describe("a replaced connection", () => {
     const sink = new FakeSink(clock, 10);
     const outcomes: string[] = [];
     const outbox = outboxes.open("alice", sink);
-    for (const text of ["twelve bytes", "queued"]) outbox.send(text, text.length, (outcome) => outcomes.push(outcome));
+    for (const text of ["twelve bytes", "queued"]) {
+      outbox.send(text, text.length, (outcome) => outcomes.push(outcome));
+    }
     expect(outboxes.replace("alice", 4409, "replaced")).toBe(true);
     expect(outboxes.replace("alice", 4409, "replaced")).toBe(false);
     expect(sink.closedWith).toEqual({ code: 4409, reason: "replaced" });

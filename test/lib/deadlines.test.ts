@@ -9,7 +9,9 @@ describe("many deadlines on one timer", () => {
     const fired: { at: number; now: number }[] = [];
     const deadlines = new Deadlines<number>(clock, (at) => fired.push({ at, now: clock.now() }));
     await clock.advance(3.7);
-    for (const delayMs of [50, 10, 10.5, 0, 200, 49]) deadlines.add(clock.now() + delayMs, clock.now() + delayMs);
+    for (const delayMs of [50, 10, 10.5, 0, 200, 49]) {
+      deadlines.add(clock.now() + delayMs, clock.now() + delayMs);
+    }
     expect(clock.timers).toBe(1);
     await clock.advance(300);
     expect(fired.map(({ at }) => at - 3.7)).toEqual([0, 10, 10.5, 49, 50, 200]);
@@ -76,20 +78,27 @@ describe("many deadlines on one timer", () => {
   });
 
   test("agree with the plainest model", async () => {
-    const step = fc.record({ delayMs: fc.nat({ max: 100 }), cancel: fc.boolean(), passMs: fc.nat({ max: 30 }) });
-    await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
-      const clock = new SimClock();
-      const fired: number[] = [];
-      const expected: number[] = [];
-      const deadlines = new Deadlines<number>(clock, (index) => fired.push(index));
-      for (const [index, { delayMs, cancel, passMs }] of steps.entries()) {
-        const deadline = deadlines.add(index, clock.now() + delayMs);
-        if (cancel) deadlines.cancel(deadline);
-        else expected.push(index);
-        await clock.advance(passMs);
-      }
-      await clock.advance(110);
-      expect(fired.sort((a, b) => a - b)).toEqual(expected);
-    }), { numRuns: 50 });
+    const step = fc.record({
+      delayMs: fc.nat({ max: 100 }),
+      cancel: fc.boolean(),
+      passMs: fc.nat({ max: 30 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+        const clock = new SimClock();
+        const fired: number[] = [];
+        const expected: number[] = [];
+        const deadlines = new Deadlines<number>(clock, (index) => fired.push(index));
+        for (const [index, { delayMs, cancel, passMs }] of steps.entries()) {
+          const deadline = deadlines.add(index, clock.now() + delayMs);
+          if (cancel) deadlines.cancel(deadline);
+          else expected.push(index);
+          await clock.advance(passMs);
+        }
+        await clock.advance(110);
+        expect(fired.sort((a, b) => a - b)).toEqual(expected);
+      }),
+      { numRuns: 50 },
+    );
   });
 });

@@ -20,16 +20,19 @@ function numbers(received: readonly unknown[]): number[] {
 }
 
 describe("a slow client under the policy wait", () => {
-  test.each([["another node", 1], ["this node", 0]])("on %s gets everything in order, at its pace", async (_, owner) => {
-    const cluster = new FakeCluster(2, { outbox: WAIT });
-    const [a, b] = [cluster.node(0), cluster.node(owner)];
-    const sink = b.connect("bob", 50);
-    await cluster.clock.advance(5);
-    const outcomes = await cluster.run(send(a, "bob", 100));
-    expect(new Set(outcomes)).toEqual(new Set(["delivered"]));
-    expect(numbers(sink.received)).toEqual(Array.from({ length: 100 }, (_, index) => index));
-    expect(cluster.idle).toBe(true);
-  });
+  test.each([["another node", 1], ["this node", 0]])(
+    "on %s gets everything in order, at its pace",
+    async (_, owner) => {
+      const cluster = new FakeCluster(2, { outbox: WAIT });
+      const [a, b] = [cluster.node(0), cluster.node(owner)];
+      const sink = b.connect("bob", 50);
+      await cluster.clock.advance(5);
+      const outcomes = await cluster.run(send(a, "bob", 100));
+      expect(new Set(outcomes)).toEqual(new Set(["delivered"]));
+      expect(numbers(sink.received)).toEqual(Array.from({ length: 100 }, (_, index) => index));
+      expect(cluster.idle).toBe(true);
+    },
+  );
 
   test("ends what it never took as backpressure, at the deadline", async () => {
     const cluster = new FakeCluster(2, { outbox: WAIT });
@@ -39,7 +42,14 @@ describe("a slow client under the policy wait", () => {
     const began = cluster.clock.now();
     const outcomes = await cluster.run(send(a, "bob", 6, 300));
     expect(cluster.clock.now() - began).toBeLessThanOrEqual(305);
-    expect(outcomes).toEqual(["timeout", "timeout", "timeout", "backpressure", "backpressure", "backpressure"]);
+    expect(outcomes).toEqual([
+      "timeout",
+      "timeout",
+      "timeout",
+      "backpressure",
+      "backpressure",
+      "backpressure",
+    ]);
     expect(cluster.idle).toBe(true);
     sink.bytesPerMs = 500;
     expect(await cluster.run(send(a, "bob", 1))).toEqual(["delivered"]);
@@ -104,8 +114,22 @@ describe("a slow client under the policy wait", () => {
     b.disconnect("bob");
     b.disconnect("carol");
     const sink = c.connect("carol", 100);
-    expect(await cluster.run(gone)).toEqual(["closed", "closed", "closed", "not-found", "not-found", "not-found"]);
-    expect(await cluster.run(moved)).toEqual(["closed", "closed", "closed", "delivered", "delivered", "delivered"]);
+    expect(await cluster.run(gone)).toEqual([
+      "closed",
+      "closed",
+      "closed",
+      "not-found",
+      "not-found",
+      "not-found",
+    ]);
+    expect(await cluster.run(moved)).toEqual([
+      "closed",
+      "closed",
+      "closed",
+      "delivered",
+      "delivered",
+      "delivered",
+    ]);
     expect(numbers(sink.received)).toEqual([3, 4, 5]);
     expect(cluster.idle).toBe(true);
   });
@@ -149,7 +173,9 @@ describe("a full lane", () => {
     for (const outcomes of await cluster.run(Promise.all(calls))) {
       expect(new Set(outcomes.values())).toEqual(new Set(["delivered"]));
     }
-    for (const sink of sinks) expect(numbers(sink.received)).toEqual(Array.from({ length: 50 }, (_, index) => index));
+    for (const sink of sinks) {
+      expect(numbers(sink.received)).toEqual(Array.from({ length: 50 }, (_, index) => index));
+    }
     expect(a.sessionWith(b).taken[MESSAGES]).toBe(50);
     expect(cluster.idle).toBe(true);
   });
@@ -164,7 +190,9 @@ describe("a full lane", () => {
     await cluster.clock.advance(200);
     const calls = Array.from({ length: 20 }, () => a.router.deliver(["bob"], new Uint8Array(1_000)));
     const atOnce = await cluster.run(Promise.all(calls.slice(8)));
-    expect(new Set(atOnce.map((outcomes) => outcomes.get("bob") as string))).toEqual(new Set(["backpressure"]));
+    expect(new Set(atOnce.map((outcomes) => outcomes.get("bob") as string))).toEqual(
+      new Set(["backpressure"]),
+    );
     expect(await cluster.run(a.router.routeMessage("carol", "not delayed by that"))).toBe(true);
     const waited = await cluster.run(Promise.all(calls.slice(0, 8)));
     expect(new Set(waited.map((outcomes) => outcomes.get("bob") as string))).toEqual(new Set(["delivered"]));
@@ -179,7 +207,11 @@ describe("a full lane", () => {
     cluster.network.delayMs = () => 500;
     const calls = [0, 1, 2].map(() => a.router.deliver(["bob"], new Uint8Array(1_000), { timeoutMs: 200 }));
     const outcomes = await cluster.run(Promise.all(calls));
-    expect(outcomes.map((each) => each.get("bob") as string)).toEqual(["timeout", "backpressure", "backpressure"]);
+    expect(outcomes.map((each) => each.get("bob") as string)).toEqual([
+      "timeout",
+      "backpressure",
+      "backpressure",
+    ]);
     await cluster.clock.advance(5_000);
     expect(sink.received.length).toBe(1);
     expect(cluster.idle).toBe(true);

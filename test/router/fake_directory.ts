@@ -1,4 +1,4 @@
-import { fromUtf8, type Bytes, utf8 } from "../../src/lib/bytes.ts";
+import { type Bytes, fromUtf8, utf8 } from "../../src/lib/bytes.ts";
 import type { Unsubscribe } from "../../src/lib/events.ts";
 import type { LinkService, Session } from "../../src/link/contract.ts";
 import { CONTROL } from "../../src/link/contract.ts";
@@ -90,7 +90,9 @@ export class FakeDirectory implements RouteDirectory, LinkService {
 
   down(session: Session): void {
     for (const [id, claims] of [...this.#claims]) {
-      for (const claim of claims) if (claim.nodeId === session.nodeId) this.#remove(id, claim.nodeId, claim.handle);
+      for (const claim of claims) {
+        if (claim.nodeId === session.nodeId) this.#remove(id, claim.nodeId, claim.handle);
+      }
     }
     for (const question of this.#waiting) question.answers--;
     this.#settle();
@@ -102,7 +104,12 @@ export class FakeDirectory implements RouteDirectory, LinkService {
     else if (frame.kind === "remove") this.#remove(frame.id, session.nodeId, frame.handle);
     else {
       const own = this.#claims.get(frame.id)?.find((claim) => claim.nodeId === this.#links.nodeId);
-      this.#send(session, own === undefined ? { kind: "remove", id: frame.id, handle: 0 } : { ...own, kind: "add", id: frame.id });
+      this.#send(
+        session,
+        own === undefined
+          ? { kind: "remove", id: frame.id, handle: 0 }
+          : { ...own, kind: "add", id: frame.id },
+      );
       return;
     }
     for (const question of this.#waiting) if (question.id === frame.id) question.answers--;

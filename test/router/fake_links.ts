@@ -1,7 +1,7 @@
 /**
- * Links in memory and virtual time, honest in what their contract promises and no more: lanes in order, each with
- * a delay of its own; bulk lanes that are full above a window; cuts that one side notices later than the other,
- * with everything under way lost; and a session that ends when a service throws.
+ * Links in memory and virtual time, honest in what their contract promises and no more: lanes in order, each
+ * with a delay of its own; bulk lanes that are full above a window; cuts that one side notices later than the
+ * other, with everything under way lost; and a session that ends when a service throws.
  */
 import type { Bytes } from "../../src/lib/bytes.ts";
 import type { Clock } from "../../src/lib/clock.ts";
@@ -35,7 +35,10 @@ export class FakeSession implements Session {
   send(lane: Lane, port: number, frame: Bytes): SendResult {
     if (!this.live) return "ended";
     const state = this.#lane(lane);
-    if (lane !== CONTROL && state.pendingBytes > 0 && state.pendingBytes + frame.byteLength > this.#network.laneBytes) {
+    if (
+      lane !== CONTROL && state.pendingBytes > 0 &&
+      state.pendingBytes + frame.byteLength > this.#network.laneBytes
+    ) {
       state.refused = true;
       return "full";
     }

@@ -3,7 +3,13 @@ import fc from "fast-check";
 import { FlotillaError } from "../../src/lib/errors.ts";
 import { CONTROL, type Lane, MESSAGES, STREAMS } from "../../src/link/contract.ts";
 import { ROUTER_PORT } from "../../src/router/contract.ts";
-import { decodeControl, decodeMessage, encodeAnswers, encodeClose, encodeMessage } from "../../src/router/frames.ts";
+import {
+  decodeControl,
+  decodeMessage,
+  encodeAnswers,
+  encodeClose,
+  encodeMessage,
+} from "../../src/router/frames.ts";
 import { FakeCluster } from "./fake_cluster.ts";
 
 const target = fc.record({ handle: fc.nat({ max: 2 ** 47 - 1 }), starts: fc.boolean() });
@@ -34,7 +40,12 @@ describe("frames of the router", () => {
   test("come out as they went in", () => {
     fc.assert(fc.property(message, ({ targets, first, payload, ...header }) => {
       const decoded = decodeMessage(encodeMessage(header, first, targets, new Uint8Array(payload)));
-      expect({ ...decoded, payload: [...decoded.payload] }).toEqual({ ...header, first, targets, payload: [...payload] });
+      expect({ ...decoded, payload: [...decoded.payload] }).toEqual({
+        ...header,
+        first,
+        targets,
+        payload: [...payload],
+      });
     }));
     fc.assert(fc.property(fc.array(run, { maxLength: 20 }), (runs) => {
       expect(decodeControl(encodeAnswers(runs))).toEqual({ kind: "answers", runs });
@@ -44,16 +55,19 @@ describe("frames of the router", () => {
   });
 
   test("of any other shape are malformed, whatever they are", () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 60 }), fc.nat({ max: 3 }), (bytes, kind) => {
-      const frame = new Uint8Array([kind, ...bytes]);
-      for (const decode of [decodeMessage, decodeControl]) {
-        try {
-          decode(frame);
-        } catch (thrown) {
-          expect(thrown).toBeInstanceOf(FlotillaError);
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 60 }), fc.nat({ max: 3 }), (bytes, kind) => {
+        const frame = new Uint8Array([kind, ...bytes]);
+        for (const decode of [decodeMessage, decodeControl]) {
+          try {
+            decode(frame);
+          } catch (thrown) {
+            expect(thrown).toBeInstanceOf(FlotillaError);
+          }
         }
-      }
-    }), { numRuns: 2_000 });
+      }),
+      { numRuns: 2_000 },
+    );
     expect(malformed(() => decodeMessage(new Uint8Array(0)))).toBe(true);
     expect(malformed(() => decodeControl(new Uint8Array(0)))).toBe(true);
     const header = { text: false, messageId: "id", remainingMs: 1 };
@@ -74,7 +88,11 @@ describe("a peer that sends nonsense", () => {
   const header = { text: true, messageId: undefined, remainingMs: 1_000 };
   const hostile: [string, Lane, Uint8Array<ArrayBuffer>][] = [
     ["a message cut short", MESSAGES, new Uint8Array([1, 0, 0])],
-    ["text that is not UTF-8", MESSAGES, encodeMessage(header, 0, [{ handle: 1, starts: true }], new Uint8Array([255]))],
+    [
+      "text that is not UTF-8",
+      MESSAGES,
+      encodeMessage(header, 0, [{ handle: 1, starts: true }], new Uint8Array([255])),
+    ],
     ["answers to what was never sent", CONTROL, encodeAnswers([{ code: 0, first: 0, count: 2 }])],
     ["answers to a billion messages", CONTROL, encodeAnswers([{ code: 0, first: 0, count: 2 ** 32 - 1 }])],
     ["an unknown control frame", CONTROL, new Uint8Array([9])],

@@ -1,7 +1,7 @@
 /**
- * Random calls, moves, cuts and slow clients against what the router promises: every message arrives exactly once
- * or has an honest outcome; the order of the calls holds for each caller and connection; every call is answered
- * by its deadline; and nothing is left when all is quiet.
+ * Random calls, moves, cuts and slow clients against what the router promises: every message arrives exactly
+ * once or has an honest outcome; the order of the calls holds for each caller and connection; every call is
+ * answered by its deadline; and nothing is left when all is quiet.
  */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
@@ -18,7 +18,13 @@ const CONNECTIONS = ["x", "y", "z"];
 const SLACK_MS = 5;
 
 type Step =
-  | { readonly kind: "send"; readonly from: number; readonly to: readonly string[]; readonly bytes: number; readonly timeoutMs: number }
+  | {
+    readonly kind: "send";
+    readonly from: number;
+    readonly to: readonly string[];
+    readonly bytes: number;
+    readonly timeoutMs: number;
+  }
   | { readonly kind: "move"; readonly id: string; readonly to: number; readonly rate: number }
   | { readonly kind: "leave"; readonly id: string }
   | { readonly kind: "rate"; readonly id: string; readonly rate: number }
@@ -45,10 +51,18 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("rate" as const), id, rate }) },
   {
     weight: 1,
-    arbitrary: fc.record({ kind: fc.constant("cut" as const), a: node, b: node, laterMs: fc.constantFrom(0, 30) }),
+    arbitrary: fc.record({
+      kind: fc.constant("cut" as const),
+      a: node,
+      b: node,
+      laterMs: fc.constantFrom(0, 30),
+    }),
   },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("join" as const) }) },
-  { weight: 6, arbitrary: fc.record({ kind: fc.constant("pass" as const), ms: fc.constantFrom(0, 1, 3, 20) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({ kind: fc.constant("pass" as const), ms: fc.constantFrom(0, 1, 3, 20) }),
+  },
 );
 const world = fc.record({
   seed: fc.nat(),
@@ -92,14 +106,17 @@ class Simulation {
         return this.#send(step.from, step.to, step.bytes, step.timeoutMs);
       case "move": {
         const sink = cluster.node(step.to).connect(step.id, step.rate);
-        const note = (data: unknown): void => void this.arrived.get(step.id)?.push(parseInt(String(data), 10));
+        const note = (data: unknown): void =>
+          void this.arrived.get(step.id)?.push(parseInt(String(data), 10));
         // What had waited for the connection is there already.
         for (const data of sink.received) note(data);
         sink.onReceived = note;
         return;
       }
       case "leave":
-        for (const node of cluster.nodes) if (node.outboxes.get(step.id) !== undefined) node.disconnect(step.id);
+        for (const node of cluster.nodes) {
+          if (node.outboxes.get(step.id) !== undefined) node.disconnect(step.id);
+        }
         return;
       case "rate":
         for (const sink of this.sinks(step.id)) sink.bytesPerMs = step.rate;
@@ -117,13 +134,22 @@ class Simulation {
   }
 
   sinks(id: string): FakeSink[] {
-    return this.cluster.nodes.map((node) => node.outboxes.get(id)?.sink).filter((sink) => sink instanceof FakeSink);
+    return this.cluster.nodes.map((node) => node.outboxes.get(id)?.sink).filter((sink) =>
+      sink instanceof FakeSink
+    );
   }
 
   #send(from: number, to: readonly string[], bytes: number, timeoutMs: number): void {
     const number = this.sent.length;
     const expiresAt = this.cluster.clock.now() + timeoutMs;
-    const entries = to.map((id): Sent => ({ number, from, to: id, expiresAt, outcome: undefined, answeredAt: 0 }));
+    const entries = to.map((id): Sent => ({
+      number,
+      from,
+      to: id,
+      expiresAt,
+      outcome: undefined,
+      answeredAt: 0,
+    }));
     this.sent.push(...entries);
     const data = `${number} `.padEnd(bytes, "x");
     void this.cluster.node(from).router.deliver(to, data, { timeoutMs }).then((outcomes) => {
@@ -144,7 +170,9 @@ describe("the router, whatever happens", () => {
 async function check(world: World): Promise<void> {
   const simulation = new Simulation(world);
   const { cluster, sent, arrived } = simulation;
-  for (const [index, id] of CONNECTIONS.entries()) await simulation.apply({ kind: "move", id, to: index, rate: Infinity });
+  for (const [index, id] of CONNECTIONS.entries()) {
+    await simulation.apply({ kind: "move", id, to: index, rate: Infinity });
+  }
   await cluster.clock.advance(50);
   for (const step of world.steps) await simulation.apply(step);
   await cluster.clock.advance(1_000 + SLACK_MS);
@@ -180,7 +208,9 @@ async function check(world: World): Promise<void> {
   }
   // And everybody reaches everybody again.
   cluster.network.joinAll();
-  for (const [index, id] of CONNECTIONS.entries()) await simulation.apply({ kind: "move", id, to: index, rate: Infinity });
+  for (const [index, id] of CONNECTIONS.entries()) {
+    await simulation.apply({ kind: "move", id, to: index, rate: Infinity });
+  }
   await cluster.clock.advance(100);
   const calls = cluster.nodes.map(({ router }) => router.deliver(CONNECTIONS, "0"));
   for (const outcomes of await cluster.run(Promise.all(calls))) {

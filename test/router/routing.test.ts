@@ -5,7 +5,10 @@ import { CONTROL, MESSAGES } from "../../src/link/contract.ts";
 import { FakeCluster } from "./fake_cluster.ts";
 
 async function codeOf(promise: Promise<unknown>): Promise<string> {
-  return await promise.then(() => "resolved", (thrown) => thrown instanceof FlotillaError ? thrown.code : "other");
+  return await promise.then(
+    () => "resolved",
+    (thrown) => thrown instanceof FlotillaError ? thrown.code : "other",
+  );
 }
 
 describe("routing one message", () => {
@@ -27,7 +30,9 @@ describe("routing one message", () => {
     await cluster.clock.advance(5);
     expect(await cluster.run(a.router.routeMessage("bob", "\uFEFFhéllo 🛶"))).toBe(true);
     expect(await cluster.run(a.router.routeMessage("bob", new Uint8Array([0, 255, 1])))).toBe(true);
-    expect(await cluster.run(a.router.routeMessage("bob", utf8("as text"), { messageType: "text" }))).toBe(true);
+    expect(await cluster.run(a.router.routeMessage("bob", utf8("as text"), { messageType: "text" }))).toBe(
+      true,
+    );
     expect(await cluster.run(a.router.routeMessage("bob", "as bytes", { messageType: "binary" }))).toBe(true);
     expect(await cluster.run(a.router.routeMessage("bob", ""))).toBe(true);
     expect(await cluster.run(a.router.routeJson("bob", { n: 1 }))).toBe(true);
@@ -62,7 +67,10 @@ describe("routing one message", () => {
     const sink = b.connect("bob");
     await cluster.clock.advance(5);
     expect(await cluster.run(a.router.routeMessage("bob", "éééé"))).toBe(true);
-    expect([...await a.router.deliver(["bob", "x"], "ééééé")]).toEqual([["bob", "too-large"], ["x", "too-large"]]);
+    expect([...await a.router.deliver(["bob", "x"], "ééééé")]).toEqual([["bob", "too-large"], [
+      "x",
+      "too-large",
+    ]]);
     expect([...await a.router.deliver(["bob"], new Uint8Array(9))]).toEqual([["bob", "too-large"]]);
     expect(sink.received).toEqual(["éééé"]);
   });
@@ -71,7 +79,9 @@ describe("routing one message", () => {
     const a = new FakeCluster(1).node(0);
     a.connect("alice");
     const invalid = "invalid-option";
-    expect(await codeOf(a.router.routeMessage("alice", new Uint8Array([255]), { messageType: "text" }))).toBe(invalid);
+    expect(await codeOf(a.router.routeMessage("alice", new Uint8Array([255]), { messageType: "text" }))).toBe(
+      invalid,
+    );
     expect(await codeOf(a.router.routeMessage("alice", "", { timeoutMs: 0 }))).toBe(invalid);
     expect(await codeOf(a.router.routeMessage("alice", "", { timeoutMs: Number.NaN }))).toBe(invalid);
     expect(await codeOf(a.router.routeMessage("alice", "", { messageId: "" }))).toBe(invalid);
@@ -166,7 +176,9 @@ describe("a deadline", () => {
     const [a, b] = [cluster.node(0), cluster.node(1)];
     const sink = b.connect("bob", 0);
     await cluster.clock.advance(5);
-    const calls = [100, 100, 5_000].map((timeoutMs, index) => a.router.deliver(["bob"], `m${index}`, { timeoutMs }));
+    const calls = [100, 100, 5_000].map((timeoutMs, index) =>
+      a.router.deliver(["bob"], `m${index}`, { timeoutMs })
+    );
     await cluster.clock.advance(200);
     sink.bytesPerMs = 100;
     const outcomes = await cluster.run(Promise.all(calls));
@@ -310,7 +322,8 @@ describe("a named message", () => {
     const cluster = new FakeCluster(1, { router: { rememberMs: 1_000, rememberedMessagesMax: 2 } });
     const a = cluster.node(0);
     const sink = a.connect("alice");
-    const send = (messageId: string): Promise<boolean> => a.router.routeMessage("alice", messageId, { messageId });
+    const send = (messageId: string): Promise<boolean> =>
+      a.router.routeMessage("alice", messageId, { messageId });
     await Promise.all(["1", "1", "2", "2"].map(send));
     expect(sink.received).toEqual(["1", "2"]);
     await Promise.all(["3", "1"].map(send));

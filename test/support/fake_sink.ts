@@ -2,7 +2,9 @@ import type { ConnectionSink } from "../../src/connection/sink.ts";
 import { type Bytes, utf8 } from "../../src/lib/bytes.ts";
 import type { Clock } from "../../src/lib/clock.ts";
 
-/** A client's socket, and what the client got of it: a message counts when its last byte has left the buffer. */
+/**
+ * A client's socket, and what the client got of it: a message counts when its last byte has left the buffer.
+ */
 export class FakeSink implements ConnectionSink {
   onDrain: (() => void) | undefined = undefined;
   readonly received: (string | Bytes)[] = [];
@@ -60,7 +62,11 @@ export class FakeSink implements ConnectionSink {
 
   #take(bytes: number): void {
     let room = bytes;
-    for (let first = this.#buffer[0]; first !== undefined && (room > 0 || first.left === 0); first = this.#buffer[0]) {
+    for (
+      let first = this.#buffer[0];
+      first !== undefined && (room > 0 || first.left === 0);
+      first = this.#buffer[0]
+    ) {
       const taken = Math.min(room, first.left);
       first.left -= taken;
       room -= taken;
