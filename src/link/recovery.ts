@@ -120,17 +120,18 @@ export class Recovery {
 
   #detectLost(now: number): void {
     this.#lossAt = undefined;
-    const lostBefore = now - this.#rtt.lossDelayMs;
+    const { lossDelayMs } = this.#rtt;
     const end = Math.min(this.#largestAcked - this.#base, this.#sent.size);
     for (let index = 0; index < end; index++) {
       const packet = this.#sent.at(index);
       if (packet === undefined) continue;
-      if (packet.sentAt <= lostBefore || this.#largestAcked - packet.number >= PACKET_THRESHOLD) {
+      const lossAt = packet.sentAt + lossDelayMs;
+      if (lossAt <= now || this.#largestAcked - packet.number >= PACKET_THRESHOLD) {
         this.#settle(packet);
         this.#congestion?.lost(packet.bytes, packet.sentAt, now);
         this.#handler.lost(packet);
       } else {
-        this.#lossAt = packet.sentAt + this.#rtt.lossDelayMs;
+        this.#lossAt = lossAt;
         break;
       }
     }
