@@ -54,6 +54,8 @@ export interface OutboxCounters {
   bytesOut: number;
   /** Bytes accepted and not yet in the kernel. */
   queuedBytes: number;
+  /** Sockets closed with 4008; monotonic. */
+  slowConsumers: number;
 }
 
 interface Entry {
@@ -180,12 +182,13 @@ export class Outbox {
   #refuse(done: (outcome: SendOutcome) => void): void {
     if (this.options.slowConsumer !== "close") return done("backpressure");
     this.retire();
+    this.#counters.slowConsumers++;
     this.sink.close(CLOSE.slowConsumer, "the client reads too slowly");
     done("closed");
   }
 
   #hand(entry: Entry): void {
-    if (!this.sink.send(entry.data)) {
+    if (!this.#trySend(entry.data)) {
       this.#handed.pushBack(entry);
       return this.closed();
     }
@@ -196,6 +199,15 @@ export class Outbox {
     if (this.#handed.size === 0 && this.sink.bufferedBytes === 0) return this.#settle(entry, "delivered");
     this.#handed.pushBack(entry);
     this.#collect();
+  }
+
+  /** A sink of the application's that throws must not harm the node that sent the message. */
+  #trySend(data: string | Bytes): boolean {
+    try {
+      return this.sink.send(data);
+    } catch {
+      return false;
+    }
   }
 
   /** Settles what has left the socket's buffer. */

@@ -5,7 +5,7 @@ import type { ConnectionSink } from "./sink.ts";
 /** The outboxes of this node's own connections, by connectionId. */
 export class Outboxes {
   /** Sums over all outboxes ever opened here. */
-  readonly counters: OutboxCounters = { messagesOut: 0, bytesOut: 0, queuedBytes: 0 };
+  readonly counters: OutboxCounters = { messagesOut: 0, bytesOut: 0, queuedBytes: 0, slowConsumers: 0 };
   readonly #outboxes = new Map<string, Outbox>();
   /** Weak: nobody may ever say that such a socket has closed. */
   readonly #replaced = new WeakMap<ConnectionSink, Outbox>();

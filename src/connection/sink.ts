@@ -1,8 +1,8 @@
 import type { Socket } from "../lib/socket.ts";
 
 /**
- * What the owner of a connection must be able to do with its socket: `Socket` without the parts only links need.
- * `onDrain` is set by the outbox and called when `bufferedBytes` fell.
+ * What the owner of a connection must be able to do with its socket: `Socket` without the parts only links
+ * need. `onDrain` is set by the outbox and called when `bufferedBytes` fell.
  */
 export interface ConnectionSink extends Pick<Socket, "bufferedBytes" | "send" | "close"> {
   onDrain: (() => void) | undefined;

@@ -25,6 +25,10 @@ export interface Carrier {
   readonly budget: ByteBudget;
   /** The call is settled: its answer, if one still comes, is nobody's. */
   forget(call: Call): void;
+  /**
+   * Calls `listener` once when the owner, which holds messages for `handle`, takes some again, or is gone.
+   */
+  whenWritable(handle: number, listener: () => void): void;
 }
 
 /** One call of the router: one message for one or more connections, one deadline, one promise. */

@@ -3,7 +3,8 @@ import type { Clock } from "../lib/clock.ts";
 import type { Answers } from "./answers.ts";
 import type { RouteDirectory, RouterOptions } from "./contract.ts";
 import type { Answer, Message } from "./delivery.ts";
-import { RUN } from "./frames.ts";
+import { asText, type CloseRequest, type MessageFrame, RUN } from "./frames.ts";
+import { OUTCOMES } from "./outcome.ts";
 import { RememberedMessages } from "./remembered_messages.ts";
 
 /** Fewer held connections than this are not swept. */
@@ -45,6 +46,36 @@ export class Owner {
     this.#sockets = sockets;
     this.#options = options;
     this.#remembered = new RememberedMessages(clock, options);
+  }
+
+  /**
+   * Takes a peer's message for each of its targets; `malformed`, before anything took effect, if it is no
+   * text.
+   */
+  receive(peer: Answers, frame: MessageFrame): void {
+    const message: Message = {
+      data: frame.text ? asText(frame.payload, "a text message") : frame.payload,
+      bytes: frame.payload.byteLength,
+      messageId: frame.messageId,
+      // Counted from here: what the frame spent on its way is not known, so nothing is given up too early.
+      remainingMs: frame.remainingMs,
+    };
+    let number = frame.first;
+    for (const { handle, starts } of frame.targets) {
+      const own = number++;
+      this.accept(handle, message, starts, peer, (answer) => peer.push(codeOf(answer), own));
+    }
+  }
+
+  receiveClose(peer: Answers, { number, handle, code, reason }: CloseRequest): void {
+    peer.push(this.close(handle, code, reason) ? RUN.closing : RUN.notClosing, number);
+  }
+
+  /** False when this node has no such connection. */
+  close(handle: number, code: number, reason: string): boolean {
+    const outbox = this.outbox(handle);
+    outbox?.close(code, reason);
+    return outbox !== undefined;
   }
 
   /**
@@ -135,4 +166,10 @@ export class Owner {
     }
     this.#sweepSize = Math.max(SWEEP_SIZE_MIN, this.#holds.size * 2);
   }
+}
+
+const CODES: ReadonlyMap<string, number> = new Map(OUTCOMES.map((outcome, code) => [outcome, code]));
+
+function codeOf(answer: Answer): number {
+  return CODES.get(answer) ?? RUN.held;
 }

@@ -4,8 +4,7 @@ import { MESSAGES, type SendResult, type Session } from "../link/contract.ts";
 import { Answers } from "./answers.ts";
 import { ByteBudget } from "./byte_budget.ts";
 import { type Call, CALL_OVERHEAD_BYTES, type Carrier } from "./delivery.ts";
-import { encodeMessage, type Run } from "./frames.ts";
-import type { Flow } from "./flow.ts";
+import { encodeMessage, RUN, type Run } from "./frames.ts";
 import { ROUTER_PORT } from "./contract.ts";
 
 /** What a peer tells the router about calls it was handed. */
@@ -28,13 +27,13 @@ export class Peer implements Carrier {
   readonly budget: ByteBudget;
   /** Our answers to this peer's messages. */
   readonly answers: Answers;
-  /** Flows that this peer holds, by handle. */
-  readonly held: Map<number, Flow> = new Map();
   readonly #clock: Pick<Clock, "now">;
   readonly #carried: CarriedCalls;
   /** Sent and not answered, by number. */
   readonly #pending = new Map<number, Call>();
   #next = 0;
+  /** Who waits for a connection that this peer holds messages for, by handle: one flow each. */
+  readonly #holds = new Map<number, () => void>();
   readonly #queue = new Set<Group>();
   /** The group of each call in `#queue`. */
   readonly #queued = new Map<Call, Group>();
@@ -82,9 +81,13 @@ export class Peer implements Carrier {
     return takeRun(this.#pending, run);
   }
 
-  /** The flows that a run of `writable` sets free. */
-  writableFlows(run: Run): Flow[] {
-    return takeRun(this.held, run);
+  whenWritable(handle: number, listener: () => void): void {
+    this.#holds.set(handle, listener);
+  }
+
+  /** The connections in `run`, or all of them, are not held any more. */
+  endHolds(run: Run = { code: RUN.writable, first: 0, count: Infinity }): void {
+    for (const listener of takeRun(this.#holds, run)) listener();
   }
 
   forget(call: Call): void {

@@ -1,38 +1,16 @@
-import { utf8Length } from "../connection/utf8_length.ts";
 import type { Bytes } from "../lib/bytes.ts";
 import type { Clock } from "../lib/clock.ts";
 import { FlotillaError, shown } from "../lib/errors.ts";
-import { CLOSE_REASON_BYTES_MAX } from "../lib/limits.ts";
-import {
-  CONTROL,
-  type Lane,
-  type Links,
-  type LinkService,
-  MESSAGES,
-  type Session,
-} from "../link/contract.ts";
+import type { Lane, Links, LinkService, Session } from "../link/contract.ts";
+import { CONTROL, MESSAGES } from "../link/contract.ts";
+import { checkClose, checkMessageId, checkTimeout, jsonOf } from "./checks.ts";
 import { CloseRequests } from "./close_requests.ts";
-import {
-  type DeliverOptions,
-  MESSAGE_ID_BYTES_MAX,
-  type RouteDirectory,
-  ROUTER_DEFAULTS,
-  ROUTER_PORT,
-  type RouterOptions,
-  TIMEOUT_MS_MAX,
-} from "./contract.ts";
-import { Delivery, type Message } from "./delivery.ts";
+import type { DeliverOptions, RouteDirectory, RouterOptions } from "./contract.ts";
+import { ROUTER_DEFAULTS, ROUTER_PORT } from "./contract.ts";
+import { Delivery } from "./delivery.ts";
 import { Dispatcher, type InFlight } from "./dispatcher.ts";
-import {
-  asText,
-  type CloseRequest,
-  decodeControl,
-  decodeMessage,
-  isCloseCode,
-  RUN,
-  type Run,
-} from "./frames.ts";
-import { arrived, type Outcome, OUTCOMES } from "./outcome.ts";
+import { decodeControl, decodeMessage, RUN, type Run } from "./frames.ts";
+import { arrived, type Outcome } from "./outcome.ts";
 import { Owner, type Sockets } from "./owner.ts";
 import type { Peer } from "./peer.ts";
 
@@ -48,11 +26,6 @@ export interface RouterContext {
   readonly clock: Clock;
   readonly options?: Partial<RouterOptions>;
 }
-
-/** Where the codes of the outcomes on the wire come from. */
-const CODES: ReadonlyMap<string, number> = new Map(
-  [...OUTCOMES.entries()].map(([code, outcome]) => [outcome, code]),
-);
 
 /**
  * Brings messages to connections, on whichever node they are. Outcomes are honest: `delivered` only when the
@@ -160,25 +133,17 @@ export class ClusterRouter implements LinkService {
     connectionId: string,
     code: number,
     reason: string,
-    timeoutMs?: number,
+    timeoutMs: number = this.#options.deliveryTimeoutMs,
   ): Promise<boolean> {
     this.#checkRunning("close a connection");
-    if (!isCloseCode(code)) {
-      throw new FlotillaError("invalid-option", `close a connection: ${code} is no code for that`);
-    }
-    if (utf8Length(reason) > CLOSE_REASON_BYTES_MAX) {
-      const limit = `above ${CLOSE_REASON_BYTES_MAX} bytes`;
-      throw new FlotillaError(
-        "invalid-option",
-        `close a connection: the reason ${shown(reason)} is ${limit}`,
-      );
-    }
-    const expiresAt = this.#clock.now() + this.#timeout(timeoutMs);
+    checkClose(code, reason);
+    checkTimeout(timeoutMs);
+    const expiresAt = this.#clock.now() + timeoutMs;
     let asked: { peer: Peer; handle: number } | undefined;
     for (;;) {
       const route = this.#directory.lookup(connectionId) ?? await this.#directory.resolve(connectionId);
       if (route === undefined) return false;
-      if (route.local) return this.#close(route.handle, code, reason);
+      if (route.local) return this.#owner.close(route.handle, code, reason);
       const peer = this.#dispatcher.peerOf(route.nodeId);
       if (peer === undefined) {
         throw new FlotillaError(
@@ -219,13 +184,13 @@ export class ClusterRouter implements LinkService {
   frame(session: Session, lane: Lane, payload: Bytes): void {
     const peer = this.#dispatcher.peer(session);
     if (peer === undefined || this.#stopped) return;
-    if (lane === MESSAGES) return this.#messageFrom(peer, payload);
+    if (lane === MESSAGES) return this.#owner.receive(peer.answers, decodeMessage(payload));
     if (lane !== CONTROL) {
       throw new FlotillaError("malformed", `read a frame: nothing travels on lane ${lane}`);
     }
     const control = decodeControl(payload);
     if (control.kind === "answers") this.#answersFrom(peer, control.runs);
-    else this.#closeFrom(peer, control.request);
+    else this.#owner.receiveClose(peer.answers, control.request);
   }
 
   writable(session: Session, lane: Lane): void {
@@ -240,38 +205,6 @@ export class ClusterRouter implements LinkService {
     this.#closes.end(session);
   }
 
-  // --- The owner's side ---
-
-  #messageFrom(peer: Peer, payload: Bytes): void {
-    const frame = decodeMessage(payload);
-    const message: Message = {
-      data: frame.text ? asText(frame.payload, "a text message") : frame.payload,
-      bytes: frame.payload.byteLength,
-      messageId: frame.messageId,
-      // Counted from here: what the frame spent on its way is not known, so nothing is given up too early.
-      remainingMs: frame.remainingMs,
-    };
-    const { answers } = peer;
-    let number = frame.first;
-    for (const { handle, starts } of frame.targets) {
-      const own = number++;
-      this.#owner.accept(handle, message, starts, answers, (answer) => {
-        answers.push(answer === "held" ? RUN.held : CODES.get(answer) as number, own);
-      });
-    }
-  }
-
-  #closeFrom(peer: Peer, request: CloseRequest): void {
-    const closing = this.#close(request.handle, request.code, request.reason);
-    peer.answers.push(closing ? RUN.closing : RUN.notClosing, request.number);
-  }
-
-  #close(handle: number, code: number, reason: string): boolean {
-    const outbox = this.#owner.outbox(handle);
-    outbox?.close(code, reason);
-    return outbox !== undefined;
-  }
-
   // --- The caller's side ---
 
   #answersFrom(peer: Peer, runs: readonly Run[]): void {
@@ -284,15 +217,10 @@ export class ClusterRouter implements LinkService {
 
   #delivery(data: string | Uint8Array, options: DeliverOptions): Delivery {
     this.#checkRunning("deliver a message");
-    const { messageId, messageType, timeoutMs } = options;
-    if (messageId !== undefined && (messageId === "" || utf8Length(messageId) > MESSAGE_ID_BYTES_MAX)) {
-      const limit = `not 1 to ${MESSAGE_ID_BYTES_MAX} bytes long`;
-      throw new FlotillaError(
-        "invalid-option",
-        `deliver a message: the messageId ${shown(messageId)} is ${limit}`,
-      );
-    }
-    return new Delivery(data, messageType, messageId, this.#clock.now(), this.#timeout(timeoutMs));
+    const { messageId, messageType, timeoutMs = this.#options.deliveryTimeoutMs } = options;
+    checkTimeout(timeoutMs);
+    if (messageId !== undefined) checkMessageId(messageId);
+    return new Delivery(data, messageType, messageId, this.#clock.now(), timeoutMs);
   }
 
   #launch(delivery: Delivery, signal: AbortSignal | undefined, finished: () => void): void {
@@ -300,10 +228,10 @@ export class ClusterRouter implements LinkService {
     delivery.finished = finished;
     const tooLarge = this.#isTooLarge(delivery);
     if (tooLarge || signal?.aborted === true) {
-      return this.#dispatcher.refuse(delivery, tooLarge ? "too-large" : "timeout");
+      return this.#dispatcher.end(delivery, tooLarge ? "too-large" : "timeout");
     }
     if (signal !== undefined) {
-      const abort = (): void => this.#dispatcher.abort(delivery);
+      const abort = (): void => this.#dispatcher.end(delivery, "timeout");
       signal.addEventListener("abort", abort, { once: true });
       delivery.finished = () => {
         signal.removeEventListener("abort", abort);
@@ -319,21 +247,7 @@ export class ClusterRouter implements LinkService {
     return delivery.data.length * 3 > messageBytesMax && delivery.bytes > messageBytesMax;
   }
 
-  #timeout(timeoutMs: number = this.#options.deliveryTimeoutMs): number {
-    if (timeoutMs > 0 && timeoutMs <= TIMEOUT_MS_MAX) return timeoutMs;
-    const range = `not above 0 and at most ${TIMEOUT_MS_MAX}`;
-    throw new FlotillaError("invalid-option", `set a deadline: timeoutMs ${timeoutMs} is ${range}`);
-  }
-
   #checkRunning(action: string): void {
     if (this.#stopped) throw new FlotillaError("not-running", `${action}: the router has stopped`);
   }
-}
-
-function jsonOf(value: unknown): string {
-  const text: string | undefined = JSON.stringify(value);
-  if (text === undefined) {
-    throw new FlotillaError("invalid-option", `send ${typeof value} as JSON: it has no JSON form`);
-  }
-  return text;
 }

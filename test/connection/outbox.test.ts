@@ -14,7 +14,7 @@ import { SimClock } from "../support/sim_clock.ts";
 
 class Fixture {
   readonly clock: SimClock = new SimClock();
-  readonly counters = { messagesOut: 0, bytesOut: 0, queuedBytes: 0 };
+  readonly counters = { messagesOut: 0, bytesOut: 0, queuedBytes: 0, slowConsumers: 0 };
   readonly outcomes: (SendOutcome | undefined)[] = [];
   readonly sink: FakeSink;
   readonly outbox: Outbox;
@@ -39,7 +39,7 @@ describe("an outbox", () => {
     fixture.send("a");
     fixture.send("");
     expect(fixture.outcomes).toEqual(["delivered", "delivered"]);
-    expect(fixture.counters).toEqual({ messagesOut: 2, bytesOut: 1, queuedBytes: 0 });
+    expect(fixture.counters).toEqual({ messagesOut: 2, bytesOut: 1, queuedBytes: 0, slowConsumers: 0 });
   });
 
   test("says delivered of each message when its last byte has left, not before", async () => {
@@ -113,6 +113,15 @@ describe("an outbox", () => {
     fixture.send("second");
     expect(fixture.outcomes).toEqual(["closed", "closed"]);
     expect(fixture.outbox.open).toBe(false);
+  });
+
+  test("takes a socket that throws for a closed one", () => {
+    const fixture = new Fixture(0);
+    fixture.sink.send = () => {
+      throw new Error("a bug of the application's");
+    };
+    fixture.send("x");
+    expect(fixture.outcomes).toEqual(["closed"]);
   });
 
   test("hands over what is queued before it closes the socket", async () => {
