@@ -35,6 +35,7 @@ async function run(settings: NodeSettings): Promise<void> {
   try {
     const { host = "127.0.0.1", port = PORT_DEFAULT, apiToken } = settings;
     const cluster = createCluster(optionsOf(settings, host, port));
+    cluster.on("fatal", ({ message }) => fail(1, message));
     let listener: Listener | undefined = undefined;
     let leaving = false;
     const leave = async ({ force }: { force: boolean }): Promise<void> => {

@@ -240,13 +240,14 @@ export class ClusterManager implements Cluster, AsyncDisposable {
 
   stats(): ClusterStats {
     const { links, directory, router, outboxes } = this.#parts;
+    const { slowConsumers, ...out } = outboxes.counters;
     return {
       connections: this.connectionCounts,
       routed: { ...router.routed },
-      ...outboxes.counters,
+      ...out,
       links: links.stats(),
       repairs: this.#repairs + directory.stats().repairs,
-      rejected: { ...this.#rejected },
+      rejected: { ...this.#rejected, "slow-consumer": slowConsumers },
     };
   }
 

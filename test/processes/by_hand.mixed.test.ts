@@ -4,7 +4,9 @@ import { commandFor, ROOT, RUNTIMES } from "../support/runtimes.ts";
 
 describe("the parts wired by hand", () => {
   test.each([...RUNTIMES])("do the same on %s as createCluster does", async (runtime) => {
-    const { code, output } = await runChild(...commandFor(runtime, `${ROOT}/examples/by_hand.ts`), { timeoutMs: 30_000 });
+    const { code, output } = await runChild(...commandFor(runtime, `${ROOT}/examples/by_hand.ts`), {
+      timeoutMs: 30_000,
+    });
     expect(output).toContain("alice heard: hello from a");
     expect(output).toMatch(/to backend from b:.*\{\s*["']backend["'](:| =>) ["']delivered["'],?\s*\}/s);
     expect(output).toContain("alice is on: b");

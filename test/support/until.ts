@@ -1,9 +1,13 @@
 import { sleep, systemClock } from "../../src/lib/clock.ts";
 
 /** Resolves when `condition` holds, in real time; rejects with `what` after `limitMs`. */
-export async function until(what: string, condition: () => boolean, limitMs = 4_000): Promise<void> {
+export async function until(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  limitMs = 4_000,
+): Promise<void> {
   const end = systemClock.now() + limitMs;
-  while (!condition()) {
+  while (!await condition()) {
     if (systemClock.now() > end) throw new Error(`not within ${limitMs} ms: ${what}`);
     await sleep(systemClock, 2);
   }
