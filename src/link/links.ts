@@ -55,6 +55,8 @@ export class ClusterLinks implements Links {
   #gate: Gate | undefined;
   #environment: LinkEnvironment | undefined;
   #state: "new" | "running" | "stopped" = "new";
+  /** The session whose `up` is being announced, and to how many services so far. */
+  #beginning: { readonly session: LinkSession; told: number } | undefined;
   #ticker: Timer | undefined;
   #announcer: Timer | undefined;
   #lastTickAt = 0;
@@ -290,14 +292,10 @@ export class ClusterLinks implements Links {
       fatal: (error) => this.#fatal(error),
       up: (session) => this.#up(session, lossless),
       down: (session, reason) => this.#down(session, reason, lossless),
-      suspect: (session, suspected) => {
-        for (const service of this.#services.values()) service.suspect?.(session, suspected);
-      },
+      suspect: (session, suspected) => this.#tell(session, (service) => service.suspect?.(session, suspected)),
       frame: (session, lane, port, frame) => this.#service(port).frame?.(session, lane, frame),
       datagram: (session, port, payload) => this.#service(port).datagram?.(session, payload),
-      writable: (session, lane) => {
-        for (const service of this.#services.values()) service.writable?.(session, lane);
-      },
+      writable: (session, lane) => this.#tell(session, (service) => service.writable?.(session, lane)),
     };
   }
 
@@ -314,24 +312,44 @@ export class ClusterLinks implements Links {
       incarnation: session.incarnation,
       sealed: session.space?.sealed,
     });
-    for (const service of this.#services.values()) service.up?.(session);
+    const beginning = this.#beginning = { session, told: 0 };
+    this.#tell(session, (service) => {
+      beginning.told++;
+      service.up?.(session);
+    });
+    this.#beginning = undefined;
     if (!lossless) this.#shareWindow();
   }
 
   #down(session: LinkSession, reason: DownReason, lossless: boolean): void {
     this.#stats.sessionsEnded++;
     this.#logger.info("node down", { peer: session.nodeId, incarnation: session.incarnation, reason });
-    for (const service of this.#services.values()) {
-      try {
-        service.down?.(session, reason);
-      } catch (thrown) {
-        this.#logger.error("a service failed when a session ended", {
-          peer: session.nodeId,
-          reason: reasonOf(thrown),
-        });
-      }
+    const told = this.#beginning?.session === session ? this.#beginning.told : this.#services.size;
+    for (const service of [...this.#services.values()].slice(0, told)) {
+      this.#guarded(session, () => service.down?.(session, reason));
     }
     if (!lossless && this.#state === "running") this.#shareWindow();
+  }
+
+  /** Tells every service while the session lives. One that throws ends it, once the others have heard. */
+  #tell(session: LinkSession, call: (service: LinkService) => void): void {
+    let failed = false;
+    for (const service of this.#services.values()) {
+      if (session.live && !this.#guarded(session, () => call(service))) failed = true;
+    }
+    const peer = this.#peers.get(session.nodeId);
+    if (failed && peer?.session === session) peer.end("fault");
+  }
+
+  /** False when `call` threw, which is logged. */
+  #guarded(session: LinkSession, call: () => void): boolean {
+    try {
+      call();
+      return true;
+    } catch (thrown) {
+      this.#logger.error("a service failed", { peer: session.nodeId, reason: reasonOf(thrown) });
+      return false;
+    }
   }
 
   #plainOn(path: Path | undefined): boolean {

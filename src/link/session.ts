@@ -58,8 +58,8 @@ export class LinkSession implements Session {
   readonly #senders: readonly LaneSender[];
   readonly #receivers: readonly LaneReceiver[];
   readonly #packer: Packer;
-  /** Bulk lanes that answered `full`. */
-  readonly #starved = new Set<Lane>();
+  /** Bulk lanes that answered `full`, with the bytes of the shortest frame refused. */
+  readonly #starved = new Map<Lane, number>();
   #space: PacketSpace | undefined;
   #recovery: Recovery | undefined;
   #timer: Timer | undefined;
@@ -147,7 +147,7 @@ export class LinkSession implements Session {
     if (
       lane !== CONTROL && queuedBytes > 0 && queuedBytes + frame.byteLength > this.#limits.laneQueueBytesMax
     ) {
-      this.#starved.add(lane);
+      this.#starved.set(lane, Math.min(frame.byteLength, this.#starved.get(lane) ?? frame.byteLength));
       return "full";
     }
     sender.push(port, frame);
@@ -340,8 +340,11 @@ export class LinkSession implements Session {
   }
 
   #announceRoom(): void {
-    for (const lane of this.#starved) {
-      if (this.#sender(lane).queuedBytes * 2 > this.#limits.laneQueueBytesMax) continue;
+    const bytesMax = this.#limits.laneQueueBytesMax;
+    // Of the lanes as they are now: a handler that is refused again waits for more room.
+    for (const [lane, bytesWanted] of [...this.#starved]) {
+      const { queuedBytes } = this.#sender(lane);
+      if (queuedBytes > 0 && (queuedBytes * 2 > bytesMax || queuedBytes + bytesWanted > bytesMax)) continue;
       this.#starved.delete(lane);
       this.#host.writable(this, lane);
     }
