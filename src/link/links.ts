@@ -60,6 +60,7 @@ export class ClusterLinks implements Links {
   #ticker: Timer | undefined;
   #announcer: Timer | undefined;
   #lastTickAt = 0;
+  #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
   /** Called once with the error that makes this node useless: its id is in use. */
   onFatal: ((error: FlotillaError) => void) | undefined;
@@ -89,19 +90,32 @@ export class ClusterLinks implements Links {
   async start(): Promise<void> {
     if (this.#state !== "new") throw new FlotillaError("not-running", "links start once");
     this.#state = "running";
+    this.#starting = this.#start();
+    await this.#starting;
+  }
+
+  async #start(): Promise<void> {
     const { clusterName, secret = "" } = this.#options;
     const keys = await ClusterKeys.derive(clusterName, secret);
+    this.#assertRunning();
     const send = this.#send.bind(this);
     this.#gate = new Gate({ keys, clock: this.#clock, logger: this.#logger, stats: this.#stats, send });
     this.#environment = this.#newEnvironment(keys);
     await this.#transport.start(this.#sink());
+    this.#assertRunning();
     this.#lastTickAt = this.#clock.now();
     this.#ticker = every(this.#clock, this.#tickMs, () => this.#tick());
     if (!this.#transport.features.has("paths")) this.#announce();
   }
 
   stop(): Promise<void> {
-    return this.#stopping ??= this.#stop();
+    if (this.#stopping === undefined) {
+      // Set before anything is called: a service may stop this node from inside `down`.
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#stopping = promise;
+      resolve(this.#stop());
+    }
+    return this.#stopping;
   }
 
   session(nodeId: string): LinkSession | undefined {
@@ -138,17 +152,20 @@ export class ClusterLinks implements Links {
   }
 
   async #stop(): Promise<void> {
-    if (this.#state === "new") this.#state = "stopped";
-    if (this.#state === "stopped") return;
     this.#state = "stopped";
     this.#ticker?.cancel();
     this.#announcer?.cancel();
     const spaces = [...this.#spaces.values()];
     for (const peer of this.#peers.values()) peer.stop();
     await Promise.all(spaces.map(({ space }) => space.flushed()));
+    await this.#starting?.catch(() => undefined);
     await this.#transport.stop();
     this.#peers.clear();
     this.#spaces.clear();
+  }
+
+  #assertRunning(): void {
+    if (this.#state !== "running") throw new FlotillaError("not-running", "start the links: stopped meanwhile");
   }
 
   #sink(): TransportSink {

@@ -10,6 +10,7 @@ import { Handshaker } from "./handshaker.ts";
 import type { Signed } from "./handshake_wire.ts";
 import { PacketSpace, type PacketSpaceHost } from "./packet_space.ts";
 import { PingWaits } from "./ping_waits.ts";
+import { Probe } from "./probe.ts";
 import { FadingCount, FLAP_HALF_LIFE_MS, LossMeter, scoreLink } from "./quality.ts";
 import { RttEstimator } from "./rtt.ts";
 import { LinkSession } from "./session.ts";
@@ -37,9 +38,9 @@ export class PeerLink {
   #incarnation: string | null = null;
   #expected: PacketSpace | undefined;
   #lastHeardAt = 0;
-  #packetsHeard = 0;
   #suspected = false;
-  #probing = false;
+  readonly #probe: Probe;
+  #resetHeardAt = Number.NEGATIVE_INFINITY;
   #retryTimer: Timer | undefined;
   #retryMs = RETRY_FIRST_MS;
   readonly #pings: PingWaits;
@@ -48,6 +49,7 @@ export class PeerLink {
     this.nodeId = nodeId;
     this.#env = env;
     this.#pings = new PingWaits(env.clock, env.options);
+    this.#probe = new Probe(env.clock, env.options.pingIntervalMs);
     this.#handshaker = new Handshaker({
       nodeId: env.nodeId,
       incarnation: env.incarnation,
@@ -63,7 +65,7 @@ export class PeerLink {
       liveSession: () =>
         this.#session &&
         { id: this.#session.id, incarnation: this.#session.incarnation, received: this.#session.received },
-      probe: () => this.#probe(),
+      probe: () => this.#answers(),
       expect: (agreement) => void (this.#expected = this.#openSpace(agreement)),
       abandon: (tag) => {
         env.dropSpace(tag);
@@ -130,7 +132,10 @@ export class PeerLink {
   /** Somebody says that the peer does not know the tag it is sent. If it does not answer either, shake hands again. */
   async reset(tag: number): Promise<void> {
     const space = this.#session?.space;
-    if (space?.tagOut !== tag || this.#probing || await this.#probe()) return;
+    const now = this.#env.clock.now();
+    if (space?.tagOut !== tag || now - this.#resetHeardAt < this.#env.options.pingIntervalMs) return;
+    this.#resetHeardAt = now;
+    if (await this.#answers()) return;
     if (this.#session?.space === space && !this.#handshaker.busy) this.#initiate();
   }
 
@@ -194,6 +199,7 @@ export class PeerLink {
     this.#flaps.add(this.#env.clock.now());
     if (reason === "left") this.#reachable = false;
     this.#pings.fail(this.#lost());
+    this.#probe.stop();
     this.#env.down(session, reason);
     // A way over which the peer went silent is not worth keeping: a new one shows whether it lives.
     if (reason === "timeout" || reason === "fault") path?.close(reason);
@@ -303,25 +309,16 @@ export class PeerLink {
   }
 
   #heard(): void {
-    this.#packetsHeard++;
     this.#lastHeardAt = this.#env.clock.now();
     if (!this.#suspected || this.#session === undefined) return;
     this.#suspected = false;
     this.#env.suspect(this.#session, false);
   }
 
-  /** Whether the incarnation of the live session gives a sign of life when asked for one. */
-  #probe(): Promise<boolean> {
+  /** Whether the incarnation of the live session answers when asked for a sign of life. */
+  async #answers(): Promise<boolean> {
     const session = this.#session;
-    const heardBefore = this.#packetsHeard;
-    session?.ping();
-    this.#probing = true;
-    return new Promise((resolve) => {
-      this.#env.clock.timer(this.#env.options.pingIntervalMs, () => {
-        this.#probing = false;
-        resolve(session !== undefined && session === this.#session && this.#packetsHeard > heardBefore);
-      });
-    });
+    return session !== undefined && await this.#probe.ask((answered) => session.ping(answered));
   }
 
   #attemptFailed(reason: "timeout" | "session-unknown" | "id-in-use"): void {

@@ -6,6 +6,7 @@ import { seededRandom } from "../../src/lib/random.ts";
 import type { DownReason, Lane, Session } from "../../src/link/contract.ts";
 import { ClusterLinks } from "../../src/link/links.ts";
 import type { LinkOptions } from "../../src/link/options.ts";
+import type { ClusterTransport } from "../../src/transport.ts";
 import { MemoryHub, type MemoryHubOptions } from "../../transports/memory.ts";
 import { pendingCrypto } from "./pending_crypto.ts";
 import { SimClock, type SimView } from "./sim_clock.ts";
@@ -28,6 +29,7 @@ export type Heard =
 
 export class SimNode {
   readonly links: ClusterLinks;
+  readonly #transport: ClusterTransport;
   readonly clock: SimView;
   readonly heard: Heard[] = [];
   fatal: FlotillaError | undefined;
@@ -40,6 +42,7 @@ export class SimNode {
   constructor(sim: SimLinks, nodeId: string, options: Partial<LinkOptions>, logger: Logger) {
     this.clock = sim.clock.view();
     const transport = sim.hub.transport(nodeId, this.clock);
+    this.#transport = transport;
     const random = seededRandom(sim.nextSeed());
     this.links = new ClusterLinks(transport, { clusterName: "test", secret: "secret", ...options }, {
       nodeId,
@@ -70,6 +73,12 @@ export class SimNode {
         this.onWritable?.(session, lane);
       },
     });
+  }
+
+  /** Ends as a killed process does: says nothing, hears nothing, and its timers never fire again. */
+  async kill(): Promise<void> {
+    this.clock.pause();
+    await this.#transport.stop();
   }
 
   count(kind: Heard["kind"], from?: string): number {
