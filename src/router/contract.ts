@@ -76,6 +76,8 @@ export const ROUTER_DEFAULTS: RouterOptions = {
 
 /** UTF-8 bytes of a `messageId`. */
 export const MESSAGE_ID_BYTES_MAX = 64;
+/** Targets of one frame; a message for more of them travels once for each so many. */
+export const FRAME_TARGETS_MAX = 65_536;
 /** The longest `timeoutMs`: what a 32-bit field and every runtime's timers take. */
 export const TIMEOUT_MS_MAX = 2_147_483_647;
 /** Close requests to one node under way at once; more are refused with `backpressure`. */

@@ -1,6 +1,6 @@
 import type { Clock } from "../lib/clock.ts";
 import type { Session } from "../link/contract.ts";
-import type { RouteDirectory, RouterOptions } from "./contract.ts";
+import { FRAME_TARGETS_MAX, type RouteDirectory, type RouterOptions } from "./contract.ts";
 import { Deliveries } from "./deliveries.ts";
 import type { Answer, Call, Delivery } from "./delivery.ts";
 import { Flows } from "./flows.ts";
@@ -116,6 +116,10 @@ export class Dispatcher {
       if (group === undefined) groups.set(peer, [call]);
       else group.push(call);
     }
-    for (const [peer, calls] of groups) peer.hand(calls);
+    for (const [peer, calls] of groups) {
+      for (let start = 0; start < calls.length; start += FRAME_TARGETS_MAX) {
+        peer.hand(calls.slice(start, start + FRAME_TARGETS_MAX));
+      }
+    }
   }
 }

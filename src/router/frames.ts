@@ -14,7 +14,7 @@
 import { type Bytes, fromUtf8, utf8 } from "../lib/bytes.ts";
 import { FlotillaError } from "../lib/errors.ts";
 import { CLOSE_REASON_BYTES_MAX } from "../lib/limits.ts";
-import { MESSAGE_ID_BYTES_MAX } from "./contract.ts";
+import { FRAME_TARGETS_MAX, MESSAGE_ID_BYTES_MAX } from "./contract.ts";
 import { OUTCOMES } from "./outcome.ts";
 
 const MESSAGE = 1;
@@ -95,6 +95,7 @@ export function decodeMessage(frame: Bytes): MessageFrame {
   const flags = take(frame, 1, 1);
   const idBytes = take(frame, 2, 1);
   const count = take(frame, 13, 4);
+  if (count > FRAME_TARGETS_MAX) throw malformed(`a message for ${count} targets`, frame);
   const idAt = HEADER_BYTES + count * TARGET_BYTES;
   const payloadAt = idAt + idBytes;
   if (

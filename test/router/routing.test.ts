@@ -111,6 +111,22 @@ describe("routing one message to many", () => {
     expect(cluster.idle).toBe(true);
   });
 
+  test("takes one frame for each 65,536 connections of a node", async () => {
+    const cluster = new FakeCluster(2);
+    const [a, b] = [cluster.node(0), cluster.node(1)];
+    b.connect("bob");
+    await cluster.clock.advance(5);
+    const route = a.directory.lookup("bob");
+    // All of them are one connection in truth, which makes them quick to have.
+    a.directory.lookup = () => route;
+    const ids = Array.from({ length: 70_000 }, (_, index) => `b${index}`);
+    const outcomes = await cluster.run(a.router.deliver(ids, "all"));
+    expect(outcomes.size).toBe(70_000);
+    expect(new Set(outcomes.values())).toEqual(new Set(["delivered"]));
+    expect(a.sessionWith(b).taken[MESSAGES]).toBe(2);
+    expect(cluster.idle).toBe(true);
+  });
+
   test("to none resolves with nothing", async () => {
     const a = new FakeCluster(1).node(0);
     expect((await a.router.deliver([], "x")).size).toBe(0);
