@@ -304,8 +304,7 @@ export class ClusterManager implements Cluster, AsyncDisposable {
   /** A newer connection has taken this node's own one's id. */
   #replaced(connectionId: string): void {
     this.countRejection("replaced");
-    this.#parts.outboxes.get(connectionId)?.close(CLOSE.replaced, "a newer connection has this id");
-    this.#parts.outboxes.remove(connectionId);
+    this.#parts.outboxes.replace(connectionId, CLOSE.replaced, "a newer connection has this id");
     this.#provided.delete(connectionId);
     this.#events.emit("connectionclose", { connectionId });
   }
