@@ -21,6 +21,11 @@ export class ReceivedNumbers {
     return this.#ranges;
   }
 
+  /** Everything from 0 up to the highest number came. */
+  get unbroken(): boolean {
+    return this.#ranges.length === 0 || (this.#ranges.length === 1 && this.#ranges[0]?.low === 0);
+  }
+
   has(number: number): boolean {
     if (number < this.#floor) return true;
     for (const range of this.#ranges) {

@@ -203,7 +203,7 @@ export class LinkSession implements Session {
   receive(number: number, items: Bytes): void {
     const space = this.#space;
     if (!this.#live || space === undefined) return;
-    if (this.#limits.lossless && space.received.ranges.length > 1) return this.#host.gap(this);
+    if (this.#limits.lossless && !space.received.unbroken) return this.#host.gap(this);
     this.#heardEliciting = false;
     try {
       decodeItems(items, 0, this.#items);
