@@ -53,6 +53,9 @@ export interface HandshakerHost {
   failed(reason: "timeout" | "session-unknown" | "id-in-use"): void;
 }
 
+/** Nothing was received of a new session, whatever the peer says. */
+export const FRESH_POSITIONS: LanePositions = [0, 0, 0];
+
 /** The agreement as the side that said `own` sees it. */
 export function agree(
   reply: Reply,
@@ -67,7 +70,7 @@ export function agree(
     incarnation: peer.incarnation,
     sessionId: reply.sessionId,
     resumed: reply.resumed,
-    peerReceived,
+    peerReceived: reply.resumed ? peerReceived : FRESH_POSITIONS,
     peerWindowBytes: peer.windowBytes,
     ownWindowBytes: own.windowBytes,
     space: {

@@ -15,13 +15,12 @@ import {
   type HandshakeMessage,
   type Hello,
   type Introduction,
-  type LanePositions,
   type Refuse,
   type Reply,
   sealHandshake,
   type Signed,
 } from "./handshake_wire.ts";
-import { agree, type Agreement, type HandshakerHost } from "./agreement.ts";
+import { agree, type Agreement, FRESH_POSITIONS, type HandshakerHost } from "./agreement.ts";
 
 interface Outgoing {
   path: Path | undefined;
@@ -50,13 +49,14 @@ interface Incoming {
     readonly secrets: TrafficSecrets;
   } | undefined;
   committing: boolean;
+  /** Id of the session with another incarnation that missed its probe. */
+  outlived: string | undefined;
 }
 
 const REPEAT_FIRST_MS = 200;
 const REPEAT_MAX_MS = 2_000;
 /** Attempts of one peer answered at once; a correct peer has one, replays make more. */
 const INCOMING_MAX = 4;
-const FRESH_POSITIONS: LanePositions = [0, 0, 0];
 
 /**
  * Proves both ends to each other and agrees on a session and its keys, in three messages:
@@ -67,7 +67,8 @@ const FRESH_POSITIONS: LanePositions = [0, 0, 0];
  *   confirm (HMAC over all as initiator)   →    committed
  *                                          ←    first packet under the new keys: committed
  *
- * Of crossing attempts the one of the lower nodeId goes on. Every message may be lost, repeated or late.
+ * Of crossing attempts the one of the lower nodeId goes on. Only a confirm ends the other: a hello proves nothing
+ * about when it was said. Every message may be lost, repeated or late.
  */
 export class Handshaker {
   readonly #host: HandshakerHost;
@@ -172,21 +173,20 @@ export class Handshaker {
       if (known.answer !== undefined) host.send(known.answer.packet, path);
       return;
     }
-    this.cancel();
     const incoming: Incoming = {
       hello,
       helloCore,
       startedAt: host.clock.now(),
       answer: undefined,
       committing: false,
+      outlived: undefined,
     };
     this.#incoming.set(key, incoming);
     if (this.#incoming.size > INCOMING_MAX) {
       this.#incoming.delete(this.#incoming.keys().next().value as string);
     }
 
-    const session = host.liveSession();
-    if (session !== undefined && session.incarnation !== hello.incarnation && await host.probe()) {
+    if (await this.#isTaken(incoming)) {
       this.#incoming.delete(key);
       return await this.#refuse(hello, helloCore, "id-in-use", path);
     }
@@ -265,7 +265,14 @@ export class Handshaker {
       answer: object;
     };
     const genuine = await host.keys.verify("initiator", await sha256(transcript, core), proof);
-    if (!genuine || this.#incoming.get(key) !== incoming) {
+    // Another incarnation may have been admitted since the hello.
+    if (genuine && await this.#isTaken(incoming)) {
+      this.#incoming.delete(key);
+      return await this.#refuse(hello, incoming.helloCore, "id-in-use", path);
+    }
+    // Of two confirmed attempts the one of the lower nodeId wins, on both sides.
+    const ourCounts = this.#outgoing?.agreement !== undefined && host.nodeId < host.peerId;
+    if (!genuine || ourCounts || this.#incoming.get(key) !== incoming) {
       incoming.committing = false;
       return;
     }
@@ -284,6 +291,16 @@ export class Handshaker {
     if (this.#outgoing !== outgoing) return;
     this.cancel();
     this.#host.failed(refusal.reason);
+  }
+
+  /** Whether another incarnation of the peer lives. */
+  async #isTaken(incoming: Incoming): Promise<boolean> {
+    const known = this.#host.liveSession();
+    if (known === undefined || known.incarnation === incoming.hello.incarnation) return false;
+    if (known.id === incoming.outlived) return false;
+    if (await this.#host.probe()) return true;
+    incoming.outlived = known.id;
+    return false;
   }
 
   async #refuse(

@@ -160,10 +160,10 @@ export class PeerLink {
   /** One look at the clock: pings into silence, suspects, gives up. */
   judge(now: number): void {
     const session = this.#session;
-    if (session === undefined) {
-      if (this.hinted && !this.#handshaker.busy && this.#retryTimer === undefined) this.#initiate();
-      return;
+    if (session?.space === undefined && this.hinted && !this.#handshaker.busy && this.#retryTimer === undefined) {
+      this.#initiate();
     }
+    if (session === undefined) return;
     const { pingIntervalMs, peerTimeoutMs } = this.#env.options;
     const silentMs = now - this.#lastHeardAt;
     if (silentMs >= peerTimeoutMs) return this.end("timeout");

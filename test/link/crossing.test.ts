@@ -1,0 +1,139 @@
+import { describe, expect, test } from "bun:test";
+import type { Bytes } from "../../src/lib/bytes.ts";
+import { seededRandom } from "../../src/lib/random.ts";
+import { MESSAGES } from "../../src/link/contract.ts";
+import { PACKET } from "../../src/link/packet.ts";
+import { scale } from "../support/scale.ts";
+import { met, numbered, numberOf, SimLinks, TEST_PORT } from "../support/sim_links.ts";
+
+const LIMIT_MS = scale(20_000, 300_000);
+
+describe("handshakes that cross", () => {
+  test("two nodes that start at any two moments become up once each, whatever crosses", async () => {
+    for (let seed = 1; seed <= scale(60, 2_000); seed++) {
+      const random = seededRandom(seed);
+      const sim = new SimLinks(seed, { faults: { latencyMs: random.float() * 120, jitterMs: random.float() * 120 } });
+      const [a, b] = [sim.node("a"), sim.node("b")];
+      const [first, second] = random.float() < 0.5 ? [a, b] : [b, a];
+      await sim.start(first);
+      await sim.clock.advance(random.float() * 400);
+      await sim.start(second);
+      await sim.clock.advance(8_000);
+      expect({ seed, up: [a.count("up"), b.count("up")], down: a.count("down") + b.count("down") })
+        .toEqual({ seed, up: [1, 1], down: 0 });
+      await sim.stop();
+      expect({ seed, timers: sim.clock.timers }).toEqual({ seed, timers: 0 });
+    }
+  }, LIMIT_MS);
+
+  test("two ends that lose their way at once resume the session they had, whatever crosses", async () => {
+    for (let seed = 1; seed <= scale(60, 2_000); seed++) {
+      const random = seededRandom(seed);
+      const sim = new SimLinks(seed, {
+        features: ["lossless"],
+        faults: { latencyMs: random.float() * 120, jitterMs: random.float() * 120 },
+      });
+      const [a, b] = [sim.node("a"), sim.node("b")];
+      await sim.meet(a, b);
+      await sim.clock.advance(1_000);
+      const session = a.links.session("b");
+      for (let cut = 0; cut < 3; cut++) {
+        sim.hub.cut("a", "b");
+        session?.send(MESSAGES, TEST_PORT, numbered(cut));
+        await sim.clock.advance(random.float() * 300);
+        sim.hub.heal();
+        await sim.clock.advance(random.float() * 300);
+      }
+      await sim.clock.advance(4_000);
+      expect({ seed, down: a.count("down") + b.count("down"), met: met([a, b]), got: b.frames().map(numberOf) })
+        .toEqual({ seed, down: 0, met: true, got: [0, 1, 2] });
+      await sim.stop();
+    }
+  }, LIMIT_MS);
+
+  test.each([0, 15, 35, 55])("a node that begins an attempt %i ms after it answered one settles with the peer on one of them", async (lateMs) => {
+    const sim = new SimLinks(7, { faults: { latencyMs: 20 }, hints: false });
+    const [a, b] = [sim.node("a"), sim.node("b")];
+    let answered = false;
+    sim.hub.tap(({ from, packet }) => {
+      if (packet[0] === PACKET.announce) return false;
+      if (from !== "a" || answered) return true;
+      answered = true;
+      sim.clock.timer(lateMs, () => sim.hub.inject("b", "a", Uint8Array.of(PACKET.announce)));
+      return true;
+    });
+    await sim.start(a, b);
+    sim.hub.inject("a", "b", Uint8Array.of(PACKET.announce));
+    await sim.clock.advance(6_000);
+    expect({ up: [a.count("up"), b.count("up")], down: a.count("down") + b.count("down"), met: met([a, b]) })
+      .toEqual({ up: [1, 1], down: 0, met: true });
+    await sim.stop();
+  });
+
+  test("every single handshake packet may be lost, late or doubled", async () => {
+    for (const fault of ["lost", "late", "doubled"] as const) {
+      for (let victim = 0; victim < 8; victim++) {
+        const sim = new SimLinks(1_000 + victim, { faults: { latencyMs: 5 } });
+        const [a, b] = [sim.node("a", { seal: "never" }), sim.node("b", { seal: "never" })];
+        let seen = 0;
+        sim.hub.tap(({ from, to, packet, broadcast }) => {
+          if (broadcast || packet[0] === PACKET.announce || seen++ !== victim) return;
+          const copy: Bytes = packet.slice();
+          if (fault !== "lost") sim.clock.timer(300, () => sim.hub.inject(from, to, copy));
+          return fault === "doubled";
+        });
+        await sim.start(a, b);
+        await sim.clock.advance(4_000);
+        const context = { fault, victim };
+        expect({ ...context, met: met([a, b]), down: a.count("down") + b.count("down") })
+          .toEqual({ ...context, met: true, down: 0 });
+        await sim.stop();
+      }
+    }
+  });
+});
+
+describe("a node that comes back", () => {
+  test("is admitted although packets of its former run are still on their way", async () => {
+    const sim = new SimLinks(5, { faults: { latencyMs: 1 } });
+    const [a, b] = [sim.node("a"), sim.node("b")];
+    await sim.meet(a, b);
+    // What the dying node sent arrives one by one over the next seconds.
+    sim.hub.setFaults({ latencyMs: 200, jitterMs: 3_000 }, "b", "a");
+    const session = b.links.session("a");
+    for (let index = 0; index < 60; index++) {
+      session?.datagram(TEST_PORT, numbered(index));
+      await sim.clock.advance(1);
+    }
+    await b.kill();
+    sim.hub.setFaults({ latencyMs: 1 }, "b", "a");
+    const again = sim.node("b");
+    await sim.start(again);
+    await sim.clock.runUntil(() => a.count("up") === 2 || again.fatal !== undefined, 3_000);
+    expect(again.fatal).toBeUndefined();
+    expect(a.links.peer("b")?.incarnation).toBe(again.links.incarnation);
+    await sim.stop();
+  });
+});
+
+describe("two nodes under one id", () => {
+  test("that start at once: one is admitted and stays, the other is told that its id is in use", async () => {
+    for (let seed = 1; seed <= scale(15, 300); seed++) {
+      const random = seededRandom(seed);
+      const faults = { latencyMs: random.float() * 30, jitterMs: random.float() * 30 };
+      const sim = new SimLinks(seed, { faults: random.float() < 0.3 ? { latencyMs: 0 } : faults });
+      const [a, one, two] = [sim.node(seed % 2 === 0 ? "a" : "c"), sim.node("b"), sim.node("b")];
+      for (const twin of [one, two]) twin.links.onFatal = (error) => {
+        twin.fatal = error;
+        void twin.links.stop();
+      };
+      await sim.start(a, one, two);
+      await sim.clock.advance(20_000);
+      const fatal = [one, two].filter((twin) => twin.fatal !== undefined);
+      expect({ seed, fatal: fatal.map((twin) => twin.fatal?.code), ups: a.count("up"), downs: a.count("down") })
+        .toEqual({ seed, fatal: ["id-in-use"], ups: 1, downs: 0 });
+      expect(a.links.peer("b")?.incarnation).toBe((fatal[0] === one ? two : one).links.incarnation);
+      await sim.stop();
+    }
+  }, LIMIT_MS);
+});
