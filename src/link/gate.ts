@@ -16,6 +16,8 @@ export interface GateContext {
   send(nodeId: string, packet: Bytes, path: Path | undefined): void;
 }
 
+const STRANGERS = Symbol("all that are not known");
+
 /** Refusals as they travel: the index is the code on the wire. Append only. */
 const REFUSALS: readonly RefusalReason[] = ["wrong-secret", "wrong-cluster", "wrong-version", "id-in-use"];
 
@@ -25,7 +27,16 @@ const REFUSALS: readonly RefusalReason[] = ["wrong-secret", "wrong-cluster", "wr
  */
 export class Gate {
   readonly #context: GateContext;
-  readonly #handshakes = new RateLimit<unknown>({ burst: 32, perSecond: 16, keysMax: 4_096 });
+  /** Opening costs one decryption; all that are not known share one allowance. */
+  readonly #openings = new RateLimit<string | typeof STRANGERS>({
+    burst: 512,
+    perSecond: 1_024,
+    keysMax: 4_096,
+  });
+  /** A hello costs a key exchange, and may be a replay. By incarnation, so that dead ones use up their own. */
+  readonly #hellos = new RateLimit<string>({ burst: 32, perSecond: 16, keysMax: 4_096 });
+  /** A node heard of for the first time, by a hint that proves nothing, is said hello to. */
+  readonly #newcomers = new RateLimit<typeof STRANGERS>({ burst: 256, perSecond: 32, keysMax: 1 });
   readonly #resets = new RateLimit<unknown>({ burst: 4, perSecond: 2, keysMax: 4_096 });
   readonly #logLines = new RateLimit<string>({ burst: 1, perSecond: 0.1, keysMax: 1_024 });
 
@@ -33,17 +44,31 @@ export class Gate {
     this.#context = context;
   }
 
-  /** The handshake message in `packet`, if whoever sealed it knows the cluster's secret and is who `from` says. */
-  async open(from: string, packet: Bytes, path: Path | undefined): Promise<Signed | undefined> {
-    const { keys, clock, stats } = this.#context;
-    if (!this.#handshakes.allows(path ?? from, clock.now())) {
-      stats.dropped.flood++;
+  /** Whether one more node that is only said to exist may be tried now. */
+  admitsNewcomer(): boolean {
+    return this.#within(this.#newcomers, STRANGERS);
+  }
+
+  /**
+   * The handshake message in `packet`, if whoever sealed it knows the cluster's secret and is who `from` says.
+   * `known`: the node proved itself before, on this way.
+   */
+  async open(
+    from: string,
+    packet: Bytes,
+    path: Path | undefined,
+    known: boolean,
+  ): Promise<Signed | undefined> {
+    if (!this.#within(this.#openings, known ? from : STRANGERS)) return undefined;
+    const opened = await openHandshake(this.#context.keys, packet);
+    if (typeof opened === "string") {
+      this.#refuse(from, opened, path);
       return undefined;
     }
-    const opened = await openHandshake(keys, packet);
-    if (typeof opened !== "string") return opened.message.from === from ? opened : undefined;
-    this.#refuse(from, opened, path);
-    return undefined;
+    const { message } = opened;
+    if (message.from !== from) return undefined;
+    if (message.kind !== "hello") return opened;
+    return this.#within(this.#hellos, `${from} ${message.incarnation}`) ? opened : undefined;
   }
 
   /** A packet came for a tag that no session here uses: its sender should shake hands again. */
@@ -64,6 +89,12 @@ export class Gate {
     }
     const versions = { itsVersion: packet[1], ourVersion: PROTOCOL_VERSION };
     this.#warn("a node refuses this one", from, reason, versions);
+  }
+
+  #within<Key>(limit: RateLimit<Key>, key: Key): boolean {
+    if (limit.allows(key, this.#context.clock.now())) return true;
+    this.#context.stats.dropped.flood++;
+    return false;
   }
 
   #refuse(from: string, reason: RefusalReason, path: Path | undefined): void {

@@ -40,7 +40,6 @@ interface Outgoing {
 interface Incoming {
   readonly hello: Hello;
   readonly helloCore: Bytes;
-  readonly startedAt: number;
   /** Set when the answer is ready. */
   answer: {
     readonly packet: Bytes;
@@ -55,8 +54,8 @@ interface Incoming {
 
 const REPEAT_FIRST_MS = 200;
 const REPEAT_MAX_MS = 2_000;
-/** Attempts of one peer answered at once; a correct peer has one, replays make more. */
-const INCOMING_MAX = 4;
+/** Attempts of one peer answered at once. A correct peer has one; replays make more, and must not displace it. */
+const INCOMING_MAX = 32;
 
 /**
  * Proves both ends to each other and agrees on a session and its keys, in three messages:
@@ -176,7 +175,6 @@ export class Handshaker {
     const incoming: Incoming = {
       hello,
       helloCore,
-      startedAt: host.clock.now(),
       answer: undefined,
       committing: false,
       outlived: undefined,

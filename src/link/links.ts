@@ -171,7 +171,7 @@ export class ClusterLinks implements Links {
   #sink(): TransportSink {
     return {
       packet: (from, packet, path) => this.#packet(from, packet, path),
-      peerSeen: (nodeId, path) => this.#peer(nodeId)?.seen(path),
+      peerSeen: (nodeId, path) => this.#hinted(nodeId, path),
       peerGone: (nodeId, path) => {
         const peer = this.#peers.get(nodeId);
         peer?.gone(path);
@@ -194,7 +194,7 @@ export class ClusterLinks implements Links {
           this.#dropped("malformed");
         });
       case PACKET.announce:
-        return this.#peer(from)?.seen(path);
+        return this.#hinted(from, path);
       case PACKET.reset:
         if (packet.byteLength === 5) void this.#peers.get(from)?.reset(viewOf(packet).getUint32(1));
         return;
@@ -219,9 +219,16 @@ export class ClusterLinks implements Links {
   }
 
   async #handshakePacket(from: string, packet: Bytes, path: Path | undefined): Promise<void> {
-    const signed = await (this.#gate as Gate).open(from, packet, path);
+    const known = this.#peers.get(from)?.knows(path) === true;
+    const signed = await (this.#gate as Gate).open(from, packet, path, known);
     if (signed === undefined || this.#state !== "running") return;
     await this.#peer(from)?.handshake(signed, path);
+  }
+
+  /** Something says that `nodeId` can be reached. A way of its own costs whoever claims that; a mere word does not. */
+  #hinted(nodeId: string, path: Path | undefined): void {
+    if (path === undefined && !this.#peers.has(nodeId) && this.#gate?.admitsNewcomer() !== true) return;
+    this.#peer(nodeId)?.seen(path);
   }
 
   /** The link to `nodeId`, made when first heard of; undefined for this node itself and for one claim too many. */

@@ -89,6 +89,11 @@ export class PeerLink {
     return this.#incarnation !== null;
   }
 
+  /** Whether the peer proved itself, on `path` where ways differ. */
+  knows(path: Path | undefined): boolean {
+    return this.proven && (path === undefined || this.#session?.space?.path === path);
+  }
+
   /** Whether anything says that the peer may be there. */
   get hinted(): boolean {
     return this.#reachable || this.#paths.size > 0;
@@ -338,6 +343,8 @@ export class PeerLink {
         for (const path of [...this.#paths]) {
           if (path !== this.#session?.space?.path) path.close("no handshake");
         }
+        // Who never proved itself is tried again when it is heard of again.
+        if (!this.proven) this.#reachable = false;
         return this.#retryIn(this.#backoff());
     }
   }

@@ -1,5 +1,6 @@
 /** Counts the WebCrypto operations under way, so that virtual time can stand still until they end. */
 let pending = 0;
+let begun = 0;
 
 const subtle = crypto.subtle as unknown as Record<string, (...parameters: unknown[]) => Promise<unknown>>;
 for (
@@ -18,6 +19,7 @@ for (
   const original = (subtle[name] as (...parameters: unknown[]) => Promise<unknown>).bind(crypto.subtle);
   const counted = async (...parameters: unknown[]): Promise<unknown> => {
     pending++;
+    begun++;
     try {
       return await original(...parameters);
     } finally {
@@ -30,4 +32,9 @@ for (
 /** How many operations have begun and not ended. */
 export function pendingCrypto(): number {
   return pending;
+}
+
+/** How many operations have begun so far: what work costs, in a number that does not depend on the machine. */
+export function cryptoOperations(): number {
+  return begun;
 }
