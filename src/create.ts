@@ -61,7 +61,8 @@ export function servable(
     logger,
     turnAway: () => null,
     listening(port) {
-      address.port = port;
+      // A port that was given is where others reach this node: a proxy may stand in front of it.
+      if (address.port === 0) address.port = port;
       cluster.publicUrl ??= address.url ?? null;
     },
   };

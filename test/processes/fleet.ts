@@ -6,12 +6,15 @@ import type { ClusterOptions } from "../../src/cluster/options.ts";
 import type { ClusterView } from "../../src/cluster/contract.ts";
 import { type Child, startChild } from "../support/child.ts";
 import { freePort } from "../support/getting.ts";
+import { TcpProxy } from "../support/tcp_proxy.ts";
 import { commandFor, ROOT, type Runtime } from "../support/runtimes.ts";
 
 /** What a worker is told. */
 export interface WorkerJob {
   readonly nodeId: string;
   readonly port: number;
+  /** Where other nodes reach it: its port, or that of a proxy before it. */
+  readonly reachedAt: number;
   readonly nodes: readonly string[];
   readonly log: string;
   /** Connections that get every message. */
@@ -19,8 +22,13 @@ export interface WorkerJob {
   /** Messages to each of them, every 5 ms. */
   readonly perTurn: number;
   readonly firstNumber: number;
+  /** No call may take longer, ms: its own deadline and some. */
+  readonly deadlineMs: number;
   readonly options: Partial<ClusterOptions>;
 }
+
+/** How far outcomes are written down behind the numbers that are sent. */
+const EXCUSED_NUMBERS = 3_000;
 
 export interface End {
   readonly to: string;
@@ -38,6 +46,7 @@ export class Worker {
   /** What the client of this node got, by sender, in order. */
   readonly received: Map<string, number[]> = new Map();
   #client: WebSocket | undefined;
+  readonly #excused: { readonly sender: string; readonly from: number; readonly to: number }[] = [];
 
   constructor(runtime: Runtime, job: WorkerJob) {
     this.runtime = runtime;
@@ -104,6 +113,36 @@ export class Worker {
     });
   }
 
+  /**
+   * Kills the node. What its kernel had for the client may be lost with it, so messages under way then are excused;
+   * `senders` tells which those are.
+   */
+  async killWithClient(senders: readonly Worker[], restart: () => Promise<void>): Promise<void> {
+    const before = senders.map((sender) => sender.highest());
+    this.child.signal("SIGKILL");
+    await restart();
+    senders.forEach((sender, index) => {
+      const from = (before[index] as number) - EXCUSED_NUMBERS;
+      this.#excused.push({ sender: sender.nodeId, from, to: sender.highest() + EXCUSED_NUMBERS });
+    });
+  }
+
+  isExcused(sender: string, number: number): boolean {
+    return this.#excused.some((excuse) =>
+      excuse.sender === sender && number >= excuse.from && number <= excuse.to
+    );
+  }
+
+  /** The highest number whose outcome this node has written down. */
+  highest(): number {
+    return this.ends().reduce((highest, { number }) => Math.max(highest, number), 0);
+  }
+
+  /** Calls that were answered after their deadline. */
+  lates(): string[] {
+    return this.lines().filter((line) => line.startsWith("late "));
+  }
+
   downs(): string[] {
     return this.lines().filter((line) => line.startsWith("down "));
   }
@@ -114,42 +153,54 @@ export class Worker {
   }
 }
 
+/** What a call may take beyond its deadline on a busy machine. */
+const DEADLINE_SLACK_MS = 2_000;
+
 export interface FleetOptions {
   readonly perTurn?: number;
+  /** A proxy before each node, so that the network between them can be at fault. */
+  readonly proxied?: boolean;
   readonly options?: Partial<ClusterOptions>;
 }
 
 export class Fleet implements AsyncDisposable {
   readonly workers: readonly Worker[];
+  /** Where `proxied`: what stands before each node, in their order. */
+  readonly proxies: readonly TcpProxy[];
   readonly #folder: string;
 
-  private constructor(workers: readonly Worker[], folder: string) {
+  private constructor(workers: readonly Worker[], proxies: readonly TcpProxy[], folder: string) {
     this.workers = workers;
+    this.proxies = proxies;
     this.#folder = folder;
   }
 
   /** One node on each runtime of `runtimes`, named a, b, c in that order, with its client, all connected. */
   static async start(
     runtimes: readonly Runtime[],
-    { perTurn = 2, options = {} }: FleetOptions = {},
+    { perTurn = 2, proxied = false, options = {} }: FleetOptions = {},
   ): Promise<Fleet> {
     const folder = mkdtempSync(join(tmpdir(), "flotilla-fleet-"));
     const ids = runtimes.map((_, index) => String.fromCharCode(97 + index));
     const ports: number[] = [];
     for (const _ of runtimes) ports.push(await freePort());
+    const proxies = proxied ? await Promise.all(ports.map((port) => TcpProxy.start(port))) : [];
+    const reachedAt = proxied ? proxies.map(({ port }) => port) : ports;
     const workers = runtimes.map((runtime, index) =>
       new Worker(runtime, {
         nodeId: ids[index] as string,
         port: ports[index] as number,
-        nodes: ports.slice(0, index).map((port) => `ws://127.0.0.1:${port}`),
+        reachedAt: reachedAt[index] as number,
+        nodes: reachedAt.slice(0, index).map((port) => `ws://127.0.0.1:${port}`),
         log: join(folder, `${ids[index]}.log`),
         to: ids.map((id) => `client ${id}`),
         perTurn,
         firstNumber: 0,
+        deadlineMs: (options.deliveryTimeoutMs ?? 5_000) + DEADLINE_SLACK_MS,
         options,
       })
     );
-    const fleet = new Fleet(workers, folder);
+    const fleet = new Fleet(workers, proxies, folder);
     try {
       for (const worker of workers) await worker.start();
       for (const worker of workers) await worker.connect();
@@ -190,8 +241,8 @@ export class Fleet implements AsyncDisposable {
   }
 
   /**
-   * The history of messages from `senders` to the clients of `owners`, which stayed and read: nothing twice,
-   * everything in order, and whatever was reported delivered did arrive. Returns outcomes by name.
+   * The history of messages from `senders` to the clients of `owners`, which stayed and read unless their node was
+   * killed: nothing twice, everything in order, and whatever was reported delivered did arrive. Outcomes by name.
    */
   check(senders: readonly Worker[], owners: readonly Worker[]): Record<string, number> {
     const counts: Record<string, number> = {};
@@ -210,10 +261,10 @@ export class Fleet implements AsyncDisposable {
         for (const { to, number, outcome } of ends) {
           if (to !== owner.clientId) continue;
           counts[outcome] = (counts[outcome] ?? 0) + 1;
-          if (outcome === "delivered" && !arrived.has(number)) {
+          if (outcome === "delivered" && !arrived.has(number) && !owner.isExcused(sender.nodeId, number)) {
             throw new Error(`${sender.nodeId} to ${to}: ${number} was reported delivered and did not arrive`);
           }
-          if (["not-found", "closed", "backpressure"].includes(outcome) && arrived.has(number)) {
+          if (["not-found", "backpressure"].includes(outcome) && arrived.has(number)) {
             throw new Error(`${sender.nodeId} to ${to}: ${number} was reported ${outcome} and arrived`);
           }
         }
@@ -224,6 +275,7 @@ export class Fleet implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const worker of this.workers) await worker.stop();
+    for (const proxy of this.proxies) await proxy[Symbol.asyncDispose]();
     rmSync(this.#folder, { recursive: true, force: true });
   }
 }

@@ -12,7 +12,7 @@ const note = (line: string): void => appendFileSync(job.log, `${line}\n`);
 
 const cluster = createCluster({
   nodeId: job.nodeId,
-  nodePort: job.port,
+  nodePort: job.reachedAt,
   nodes: job.nodes,
   secret: "fleet",
   ...job.options,
@@ -27,18 +27,30 @@ process.stdout.write("ready\n");
 let number = job.firstNumber;
 let ended: string[] = [];
 let inFlight = 0;
+let late: string[] = [];
+let lastTurnAt = performance.now();
+/** A turn this late was none: the process stood still. */
+const PAUSED_MS = 500;
 const timer = setInterval(() => {
   for (let turn = 0; turn < job.perTurn && inFlight < 2_000; turn++) {
     for (const to of job.to) {
       const own = number;
+      const callAt = performance.now();
       inFlight++;
       void cluster.deliver([to], `${job.nodeId} ${own}`).then((outcomes) => {
         inFlight--;
+        const tookMs = performance.now() - callAt;
+        if (tookMs > job.deadlineMs) late.push(`late ${to} ${own} ${tookMs.toFixed(0)}`);
         ended.push(`end ${to} ${own} ${outcomes.get(to)}`);
       });
     }
     number++;
   }
+  const turnAt = performance.now();
+  // After a pause of this process calls are late that are not to blame.
+  if (turnAt - lastTurnAt < PAUSED_MS) ended.push(...late);
+  lastTurnAt = turnAt;
+  late = [];
   if (ended.length > 0) note(ended.join("\n"));
   ended = [];
 }, 5);
