@@ -58,6 +58,8 @@ async function traffic(
   await sim.clock.advance(500);
 }
 
+const FLOOD_MS = scale(500, 2_000);
+
 const HANDSHAKE_GARBAGE = (header: Bytes): Bytes => {
   const packet = new Uint8Array(250).fill(7);
   packet.set(header.subarray(0, 10));
@@ -80,19 +82,20 @@ describe("an outsider", () => {
     const [a, b] = [sim.node("a"), sim.node("b")];
     const outsider = new Outsider(sim);
     await sim.meet(a, b);
-    await traffic(sim, [a, b], 500, () => undefined);
+    await traffic(sim, [a, b], 100, () => undefined);
     const [first, second] = [a.links.session("b"), b.links.session("a")];
     const frames = [a.count("frame"), b.count("frame")];
     const packets = a.links.stats().packetsSent;
     const handshakes = outsider.handshakes;
     const replays = outsider.recorded.slice();
     const quiet = cryptoOperations();
-    await traffic(sim, [a, b], 2_000, () => undefined);
+    await traffic(sim, [a, b], FLOOD_MS, () => undefined);
     const undisturbed = cryptoOperations() - quiet;
     const noisy = cryptoOperations();
     let stranger = 0;
-    const perRound = scale(15, 40);
-    await traffic(sim, [a, b], 2_000, (round) => {
+    const perRound = scale(10, 40);
+    const rounds = FLOOD_MS / 10;
+    await traffic(sim, [a, b], FLOOD_MS, (round) => {
       for (let copy = 0; copy < perRound; copy++) {
         for (const [from, to] of [["a", "b"], ["b", "a"], [`stranger ${stranger++}`, "a"]] as const) {
           if (flood === "reset") outsider.reset(from, to);
@@ -112,8 +115,8 @@ describe("an outsider", () => {
         }
       }
     });
-    expect([a.count("frame"), b.count("frame")]).toEqual(frames.map((count) => count + 400));
-    expect(b.frames().map(numberOf).slice(-200)).toEqual(Array.from({ length: 200 }, (_, index) => index));
+    expect([a.count("frame"), b.count("frame")]).toEqual(frames.map((count) => count + 2 * rounds));
+    expect(b.frames().map(numberOf).slice(-rounds)).toEqual(Array.from({ length: rounds }, (_, index) => index));
     expect([a.links.session("b"), b.links.session("a")]).toEqual([first, second]);
     expect([a.count("down"), b.count("down"), a.fatal, b.fatal]).toEqual([0, 0, undefined, undefined]);
     expect(a.links.peers().map(({ nodeId }) => nodeId)).toEqual(["b"]);
@@ -130,7 +133,7 @@ describe("an outsider", () => {
     await sim.meet(a, old);
     // Hellos of several dead incarnations are on record.
     let b = old;
-    for (let run = 0; run < 4; run++) {
+    for (let run = 0; run < 3; run++) {
       const stopped = b.links.stop();
       await sim.clock.advance(10);
       await stopped;
@@ -141,7 +144,7 @@ describe("an outsider", () => {
     const [first, ups] = [a.links.session("b"), a.count("up")];
     const handshakes = outsider.handshakes;
     const storm = async (forMs: number): Promise<void> => {
-      for (let at = 0; at < forMs; at += 5) {
+      for (let at = 0; at < forMs; at += 10) {
         for (let copy = 0; copy < scale(3, 8); copy++) {
           const replay = handshakes[(at + copy * 7) % handshakes.length] as Recorded;
           sim.hub.inject(replay.from, replay.to, replay.packet);
@@ -151,7 +154,7 @@ describe("an outsider", () => {
             outsider.reset(from, to);
           }
         }
-        await sim.clock.advance(5);
+        await sim.clock.advance(10);
       }
     };
     for (let cut = 0; cut < 2; cut++) {
@@ -159,7 +162,7 @@ describe("an outsider", () => {
       first?.send(MESSAGES, TEST_PORT, numbered(cut));
       await storm(300);
       sim.hub.heal();
-      await storm(3_500);
+      await storm(scale(2_000, 3_500));
       expect({ cut, met: met([a, b]) }).toEqual({ cut, met: true });
     }
     expect(b.frames().map(numberOf)).toEqual([0, 1]);
