@@ -2,11 +2,12 @@
  * `npm run bench -- messages`: messages between processes, this library beside a bare relay and Socket.IO, in turns
  * within one run, so that a busy machine slows all of them alike. For Node. Options:
  *   --pairs LIST        `bun,deno,node,node>bun,...`: runtimes of sender and owner (default: see PAIRS)
- *   --contenders LIST   default all
+ *   --contenders LIST   default all; the figures of fewer are shown and not kept
  *   --rounds N          measured rounds of each contender (default 5)
  *   --connections N     clients (default 1)
  *   --profile FOLDER    one round of flotilla at full throughput instead, with CPU profiles of sender and owner
  */
+import { loadavg } from "node:os";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { type Runtime, RUNTIMES } from "../../test/support/runtimes.ts";
@@ -39,6 +40,12 @@ const { values } = parseArgs({
     profile: { type: "string" },
   },
 });
+if (!/^[1-9]\d*$/.test(values.rounds)) {
+  throw new Error(`--rounds ${values.rounds}: must be a whole number above 0`);
+}
+if (!/^[1-9]\d*$/.test(values.connections)) {
+  throw new Error(`--connections ${values.connections}: must be a whole number above 0`);
+}
 const plan: Plan = { ...PLAN, connections: Number(values.connections) };
 const pairs = values.pairs.split(",").map((pair) => {
   const [sender, owner = sender] = pair.split(">").map((name) => name.trim());
@@ -58,17 +65,21 @@ async function measure(): Promise<void> {
   await using redis = await startRedis();
   if (redis === undefined) say("redis-server is not installed: without Socket.IO (Debian: redis-server)");
   const names = values.contenders.split(",").filter((name) => redis !== undefined || name !== "socket.io");
+  const whole = CONTENDER_NAMES.every((name) => names.includes(name));
   const earlier = (readResults(NAME) ?? []) as PairResult[];
   const results = new Map(earlier.map((each) => [each.pair, each]));
   for (const { sender, owner } of pairs) {
     const pair = sender === owner ? sender : `${sender} > ${owner}`;
+    const [loadBefore = 0] = loadavg();
     const rounds = await measurePair(sender, owner, names, redis?.url ?? null);
-    results.set(pair, { pair, ...provenance(), plan, rounds });
+    results.set(pair, { pair, ...provenance(), plan, loadBefore, rounds });
     say(`\n${table([results.get(pair) as PairResult])}\n`);
+    if (!whole) continue;
     writeResults(NAME, [...results.values()]);
     writeSection(NAME, paper([...results.values()]));
   }
   for (const line of aims([...results.values()])) say(line);
+  if (!whole) say("not kept: not all contenders ran");
 }
 
 async function measurePair(
@@ -96,12 +107,13 @@ async function measurePair(
 
 function paper(results: readonly PairResult[]): string {
   const { payloadBytes, window, pacedIntervalMs } = PLAN;
-  const runs = results.map(({ pair, commit, date, versions, machine, plan }) => {
+  const runs = results.map(({ pair, commit, date, versions, machine, plan, loadBefore }) => {
     const on = [...new Set(pair.split(" > "))].map((name) => `${name} ${versions[name as Runtime]}`).join(
       ", ",
     );
     const clients = plan.connections === 1 ? "1 client" : `${plan.connections} clients`;
-    return `- ${pair}: ${on}; ${clients}; ${commit}, ${date.slice(0, 16)}Z, ${machine}`;
+    const others = loadBefore === undefined ? "" : `, others' load ${loadBefore.toFixed(1)}`;
+    return `- ${pair}: ${on}; ${clients}; ${commit}, ${date.slice(0, 16)}Z, ${machine}${others}`;
   });
   return `## Messages between nodes
 
@@ -109,7 +121,7 @@ Three processes on loopback: a sender, the owner of the clients' WebSockets, and
 ${payloadBytes} bytes a message, each with its answer; ${window} calls outstanding for the throughput, one call every
 ${pacedIntervalMs} ms for the latencies. Arrival: from the call at the sender to the client; answer: from the call to
 its answer. Microseconds are processor time a message. Contenders take turns; medians of the rounds, ratios of rounds
-side by side. The relay is the least one could write by hand for servers that never fail (\`bench/messages/relay.ts\`).
+side by side. Other work on the machine harms Socket.IO most, which needs most processes. The relay is the least one could write by hand for servers that never fail (\`bench/messages/relay.ts\`).
 
 ${table(results)}
 

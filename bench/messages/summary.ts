@@ -8,6 +8,8 @@ export interface PairResult extends Provenance {
   /** `bun`, or `node > bun` for a sender on Node and an owner on Bun. */
   readonly pair: string;
   readonly plan: Plan;
+  /** Processes that wanted to run while no contender did yet, mean of the minute before; others' then. */
+  readonly loadBefore?: number;
   readonly rounds: Readonly<Record<string, readonly Round[]>>;
 }
 

@@ -1,11 +1,13 @@
 /** The processes of one contender between two runtimes, ready to be measured again and again. */
-import { commandFor, type Runtime } from "../../test/support/runtimes.ts";
+import { commandFor, ROOT, type Runtime } from "../../test/support/runtimes.ts";
 import { startWorker, type Worker } from "../support/worker.ts";
 import type { PacedRun, Reception, ThroughputRun } from "./contract.ts";
 import type { Order } from "./process.ts";
 
 /** Clients are the same for everybody, on the runtime whose WebSocket costs the machine least. */
 const CLIENT_RUNTIME: Runtime = "bun";
+
+const PROCESS = `${ROOT}/bench/messages/process.ts`;
 
 export interface Plan {
   readonly connections: number;
@@ -51,14 +53,9 @@ export class Trial implements AsyncDisposable {
     await using started = new AsyncDisposableStack();
     const run = async (role: string, runtime: Runtime, url: string): Promise<Worker> => {
       const order: Order = { url, redisUrl, connections: plan.connections, payloadBytes: plan.payloadBytes };
-      const [command, args] = commandFor(runtime, "bench/messages/process.ts", [
-        role,
-        contender,
-        JSON.stringify(order),
-      ]);
+      const [command, args] = commandFor(runtime, PROCESS, [role, contender, JSON.stringify(order)]);
       // Before the file, after the runtime's own sub-command.
-      const at = args.indexOf("bench/messages/process.ts");
-      args.splice(at, 0, ...flags?.(role, runtime) ?? []);
+      args.splice(args.indexOf(PROCESS), 0, ...flags?.(role, runtime) ?? []);
       return started.use(await startWorker(command, args));
     };
     const owning = await run("owner", owner, "");
