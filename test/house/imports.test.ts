@@ -36,7 +36,12 @@ const ROOMS: readonly Room[] = [
     types: ["cluster contract"],
     because: "the data plane: it never waits for Raft",
   },
-  { room: "raft", may: ["lib", "link"], because: "the control plane: it never asks the data plane" },
+  { room: "raft core", may: ["lib"], because: "decides without clock, chance, I/O or waiting" },
+  {
+    room: "raft",
+    may: ["lib", "link", "raft core"],
+    because: "the control plane: it never asks the data plane",
+  },
   {
     room: "cluster contract",
     may: [],
@@ -100,6 +105,7 @@ function roomOf(file: string): string {
   if (file === "mod.ts") return "mod";
   if (file === "src/cluster/contract.ts") return "cluster contract";
   if (file.startsWith("transports/")) return "transports";
+  if (file.startsWith("src/raft/core/")) return "raft core";
   const [, first = "", second] = file.split("/");
   return second === undefined ? first.replace(/\.ts$/, "") : first;
 }
@@ -207,6 +213,12 @@ describe("the core", () => {
     const pattern =
       /(?<![.\w$])(console\b|Date\.now|new Date\(\)|Math\.random|setTimeout|setInterval|performance\.now)/;
     expect(found(strangers, pattern)).toEqual([]);
+  });
+
+  test("waits for nothing inside the Raft core, and is handed no clock and no randomness there", () => {
+    const raft = CORE.filter((file) => roomOf(file) === "raft core");
+    expect(raft.length).toBeGreaterThan(0);
+    expect(found(raft, /\b(await|async|Promise|Clock|Random|Logger)\b/)).toEqual([]);
   });
 
   test("every declared door and surrounding exists", () => {

@@ -1,0 +1,286 @@
+/** The core's one door: ticks, calls and messages go in; what to persist, send and apply comes out. */
+import { type Configuration } from "./configuration.ts";
+import { type Campaign, hup, tickElection } from "./election.ts";
+import { tickLeader, transferLeader } from "./leader.ts";
+import { appliedTo, applyConfChange } from "./members.ts";
+import { areSoundProposals, isSound } from "./message_check.ts";
+import { type RaftOptions, resolveRaftOptions } from "./options.ts";
+import type { Progress } from "./progress.ts";
+import { Raft } from "./raft.ts";
+import { entryBytesOf, payloadBytesOf } from "./size.ts";
+import { step } from "./step.ts";
+import {
+  type ConfChange,
+  type ConfState,
+  type Entry,
+  type HardState,
+  type Message,
+  NO_ID,
+  type Proposal,
+  type RaftId,
+  type ReadState,
+  type Snapshot,
+  type SoftState,
+  type StepResult,
+} from "./types.ts";
+
+/**
+ * The work that is due, in this order: persist `snapshot`, then `entries` (which replace what storage holds from
+ * the first of them on), then `hardState`; apply `snapshot` or `committedEntries`, with `applyConfChange` for
+ * each change among them; then send `messages`, and answer `readStates`; then `advance()`. Nothing may be sent
+ * before all of it is durable if `mustSync` (thesis, 3.8); without it, a crash may lose what was written.
+ */
+export interface Ready {
+  /** Not undefined when it changed; never persisted. */
+  readonly softState: SoftState | undefined;
+  readonly hardState: HardState | undefined;
+  readonly snapshot: Snapshot | undefined;
+  readonly entries: readonly Entry[];
+  readonly committedEntries: readonly Entry[];
+  readonly messages: readonly Message[];
+  readonly readStates: readonly ReadState[];
+  readonly mustSync: boolean;
+}
+
+export interface RaftStatus {
+  readonly id: RaftId;
+  readonly term: number;
+  readonly vote: RaftId;
+  readonly commit: number;
+  readonly applied: number;
+  readonly lastIndex: number;
+  readonly softState: SoftState;
+  readonly configuration: Configuration;
+  /** The member to whom the leadership is being handed; 0 for none. */
+  readonly transferee: RaftId;
+}
+
+/**
+ * One member. Calls must not overlap; between `ready()` and `advance()` more may come in, but no second
+ * `ready()`. Nothing that arrives makes it throw; only its options and a broken storage do.
+ */
+export class RawNode {
+  readonly #raft: Raft;
+  #softState: SoftState;
+  #hardState: HardState;
+  #accepted: Ready | undefined;
+  #selfOnAdvance: readonly Message[] = [];
+
+  /** Throws `invalid-option`, and `malformed` when what the storage holds contradicts itself. */
+  constructor(options: RaftOptions) {
+    this.#raft = new Raft(resolveRaftOptions(options));
+    this.#softState = this.#currentSoftState();
+    this.#hardState = this.#raft.hardState;
+  }
+
+  /** One tick of the driver's clock has passed. */
+  tick(): void {
+    const raft = this.#raft;
+    raft.now++;
+    if (raft.role === "leader") tickLeader(raft);
+    else tickElection(raft);
+  }
+
+  /** Starts an election now, with a pre-vote if the options say so. */
+  campaign(): StepResult {
+    const kind: Campaign = this.#raft.options.preVote ? "pre-vote" : "vote";
+    return hup(this.#raft, kind);
+  }
+
+  /** Asks for `data` to be appended, here or at the leader; what becomes of it shows in committed entries. */
+  propose(data: Uint8Array): StepResult {
+    return this.#propose({ type: "normal", data });
+  }
+
+  /** The same for a change of the members. One that cannot be made now becomes an empty entry. */
+  proposeConfChange(change: ConfChange): StepResult {
+    return this.#propose({ type: "conf-change", change });
+  }
+
+  /** To be called for each committed change when it is applied; the configuration after it. */
+  applyConfChange(change: ConfChange): ConfState {
+    return applyConfChange(this.#raft, change);
+  }
+
+  /** Takes a message from the network. */
+  step(message: Message): StepResult {
+    const raft = this.#raft;
+    if (!isSound(message, raft.id, raft.term)) return "malformed";
+    if (isResponse(message) && raft.tracker.progress(message.from) === undefined) return "unknown-peer";
+    return step(raft, message);
+  }
+
+  /** Asks for the index at which a read is linearizable; a `ReadState` with `context` answers, or nothing. */
+  readIndex(context: number): StepResult {
+    const { id } = this.#raft;
+    return step(this.#raft, { type: "read-index", from: id, to: id, term: 0, context });
+  }
+
+  /** Asks the leader, which may be this member, to hand over to `transferee`. */
+  transferLeader(transferee: RaftId): StepResult {
+    const raft = this.#raft;
+    if (raft.role === "leader") return transferLeader(raft, transferee);
+    const { id: from, term } = raft;
+    return step(raft, { type: "transfer-leader", from, to: from, term, transferee });
+  }
+
+  /** A follower stops waiting for its leader, of which the caller knows that it is dead. */
+  forgetLeader(): StepResult {
+    const raft = this.#raft;
+    // Its silence upholds a leader's lease.
+    if (raft.role !== "follower" || raft.options.leaseTicks > 0) return "ignored";
+    raft.lead = NO_ID;
+    return "taken";
+  }
+
+  /** A message to `id` was lost for certain. */
+  reportUnreachable(id: RaftId): void {
+    const progress = this.#leaderProgress(id);
+    if (progress?.state === "replicate") progress.becomeProbe();
+  }
+
+  /** The snapshot sent to `id` arrived there, or will not. */
+  reportSnapshot(id: RaftId, arrived: boolean): void {
+    const progress = this.#leaderProgress(id);
+    if (progress?.state !== "snapshot") return;
+    if (!arrived) progress.pendingSnapshot = 0;
+    progress.becomeProbe();
+    // Its own answer, or the next heartbeat's, allows the next append.
+    progress.paused = true;
+  }
+
+  /** Overrides the drawn timeout until the next change of role or term. */
+  setElectionTimeout(ticks: number): void {
+    this.#raft.electionTimeout = ticks;
+  }
+
+  /** Whether `ready()` would hold anything. */
+  hasReady(): boolean {
+    const { messages, answers, toSelf, readStates, log } = this.#raft;
+    return messages.length > 0 || answers.length > 0 || toSelf.length > 0 || readStates.length > 0 ||
+      log.unstable.hasNextEntries ||
+      log.hasNextCommitted || log.unstable.nextSnapshot() !== undefined ||
+      this.#changedHardState() !== undefined ||
+      this.#changedSoftState() !== undefined;
+  }
+
+  /** Hands out what is due. `advance()` must follow when it is done. */
+  ready(): Ready {
+    const raft = this.#raft;
+    const { log } = raft;
+    const entries = log.unstable.nextEntries();
+    const hardState = this.#changedHardState();
+    const snapshot = log.unstable.nextSnapshot();
+    const mustSync = entries.length > 0 || snapshot !== undefined ||
+      (hardState !== undefined &&
+        (hardState.term !== this.#hardState.term || hardState.vote !== this.#hardState.vote));
+    const ready: Ready = {
+      softState: this.#changedSoftState(),
+      hardState,
+      snapshot,
+      entries,
+      committedEntries: log.nextCommitted(),
+      messages: raft.answers.length === 0 ? raft.messages : raft.messages.concat(raft.answers),
+      readStates: raft.readStates,
+      mustSync,
+    };
+    this.#accept(ready);
+    return ready;
+  }
+
+  /** Everything of the last ready is done. */
+  advance(): void {
+    const ready = this.#accepted;
+    if (ready === undefined) return;
+    this.#accepted = undefined;
+    const raft = this.#raft;
+    for (const message of this.#selfOnAdvance) step(raft, message);
+    this.#selfOnAdvance = [];
+    const lastEntry = ready.entries.at(-1), lastCommitted = ready.committedEntries.at(-1);
+    if (lastEntry !== undefined) raft.log.unstable.stableTo(lastEntry.index, lastEntry.term);
+    if (ready.snapshot !== undefined) {
+      raft.log.unstable.stableSnapshotTo(ready.snapshot.index);
+      appliedTo(raft, ready.snapshot.index, 0);
+    }
+    if (lastCommitted !== undefined) {
+      appliedTo(raft, lastCommitted.index, entryBytesOf(ready.committedEntries));
+      raft.uncommittedBytes = Math.max(0, raft.uncommittedBytes - payloadBytesOf(ready.committedEntries));
+    }
+  }
+
+  status(): RaftStatus {
+    const { id, term, vote, log, tracker, transferee } = this.#raft;
+    return {
+      id,
+      term,
+      vote,
+      commit: log.committed,
+      applied: log.applied,
+      lastIndex: log.lastIndex,
+      softState: this.#currentSoftState(),
+      configuration: tracker.configuration,
+      transferee,
+    };
+  }
+
+  /** Every member's progress, ascending by id. It means something on a leader only, and must not be changed. */
+  *progress(): Generator<readonly [RaftId, Readonly<Progress>]> {
+    for (const id of this.#raft.tracker.members) {
+      const progress = this.#raft.tracker.progress(id);
+      if (progress !== undefined) yield [id, progress];
+    }
+  }
+
+  #propose(proposal: Proposal): StepResult {
+    const { id } = this.#raft;
+    if (!areSoundProposals([proposal])) return "malformed";
+    return step(this.#raft, { type: "propose", from: id, to: id, term: 0, proposals: [proposal] });
+  }
+
+  #leaderProgress(id: RaftId): Progress | undefined {
+    return this.#raft.role === "leader" ? this.#raft.tracker.progress(id) : undefined;
+  }
+
+  #accept(ready: Ready): void {
+    const raft = this.#raft;
+    this.#accepted = ready;
+    this.#softState = ready.softState ?? this.#softState;
+    this.#hardState = ready.hardState ?? this.#hardState;
+    this.#selfOnAdvance = raft.toSelf;
+    raft.toSelf = [];
+    raft.messages = [];
+    raft.answers = [];
+    raft.readStates = [];
+    raft.log.unstable.acceptInProgress();
+    raft.log.acceptApplying(ready.committedEntries);
+  }
+
+  #currentSoftState(): SoftState {
+    return { lead: this.#raft.lead, role: this.#raft.role };
+  }
+
+  #changedSoftState(): SoftState | undefined {
+    const { lead, role } = this.#raft;
+    return lead === this.#softState.lead && role === this.#softState.role ? undefined : { lead, role };
+  }
+
+  #changedHardState(): HardState | undefined {
+    const { term, vote, log: { committed } } = this.#raft;
+    const { term: oldTerm, vote: oldVote, commit } = this.#hardState;
+    return term === oldTerm && vote === oldVote && committed === commit ? undefined : this.#raft.hardState;
+  }
+}
+
+/** Answers whose sender must be a member, for the leader or candidate counts them. */
+function isResponse({ type }: Message): boolean {
+  switch (type) {
+    case "append-response":
+    case "heartbeat-response":
+    case "vote-response":
+    case "pre-vote-response":
+    case "read-index-response":
+      return true;
+    default:
+      return false;
+  }
+}

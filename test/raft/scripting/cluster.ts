@@ -1,0 +1,316 @@
+/** Scripts of whole clusters: members, the messages between them, and commands to make them act. */
+import { EMPTY_CONF_STATE } from "../../../src/raft/core/configuration.ts";
+import type { RaftOptions } from "../../../src/raft/core/options.ts";
+import type { ConfState, Message, Snapshot, StepResult } from "../../../src/raft/core/types.ts";
+import { describeMessage, describeProgress, describeRole, MESSAGE_NAMES, V1_CONTEXT } from "./describe.ts";
+import { parseConfSteps } from "./conf_steps.ts";
+import { ScriptNode } from "./script_node.ts";
+import {
+  type Command,
+  type Directive,
+  numberFrom,
+  parseCommand,
+  plainNumbers,
+  ScriptError,
+  valuesOf,
+} from "./script.ts";
+
+const DROPPED = "raft proposal dropped";
+const NO_PEER = "raft: cannot step as peer not found";
+const LEVELS = ["debug", "info", "warn", "error", "fatal", "none"];
+const ELECTION_TICKS = 3;
+const HEARTBEAT_TICKS = 1;
+
+export function clusterRunner(): (directive: Directive) => string {
+  const cluster = new ScriptCluster();
+  return (directive) => cluster.run(directive);
+}
+
+class ScriptCluster {
+  readonly #nodes: ScriptNode[] = [];
+  #messages: Message[] = [];
+  #quiet = false;
+  #output = "";
+
+  run({ command, input }: Directive): string {
+    this.#output = "";
+    if (command.name === "propose-conf-change") this.#guarded(() => this.#proposeConfChange(command, input));
+    // Further lines of input are further commands; when the first one fails they are not run.
+    else if (this.#guarded(() => this.#do(command))) {
+      for (const line of input) this.#guarded(() => this.#do(parseCommand(line)));
+    }
+    return this.#output === "" ? "ok" : this.#output;
+  }
+
+  /** Errors show even at log level none. */
+  #guarded(action: () => void): boolean {
+    try {
+      action();
+      return true;
+    } catch (thrown) {
+      if (!(thrown instanceof ScriptError)) throw thrown;
+      this.#output += thrown.message;
+      return false;
+    }
+  }
+
+  #do(command: Command): void {
+    switch (command.name) {
+      case "_breakpoint":
+        return;
+      case "add-nodes":
+        return this.#addNodes(command);
+      case "campaign":
+        return void this.#node(command).raw.campaign();
+      case "compact":
+        return this.#compact(command);
+      case "deliver-msgs":
+        return this.#deliverMessages(command);
+      case "process-ready":
+        return this.#processReady(plainNumbers(command));
+      case "log-level":
+        return this.#logLevel(command.args[0]?.key ?? "");
+      case "raft-log":
+        return this.#say(this.#node(command).describeLog());
+      case "raft-state":
+        return this.#raftState();
+      case "set-randomized-election-timeout":
+        return this.#node(command).raw.setElectionTimeout(numberFrom(valuesOf(command, "timeout")[0] ?? ""));
+      case "stabilize":
+        return this.#stabilizeAt(command);
+      case "status":
+        return this.#status(command);
+      case "tick-election":
+        return this.#tick(command, ELECTION_TICKS);
+      case "tick-heartbeat":
+        return this.#tick(command, HEARTBEAT_TICKS);
+      case "tick":
+        return this.#tick(command, plainNumbers(command)[1] ?? 1);
+      case "transfer-leadership":
+        return this.#transferLeadership(command);
+      case "forget-leader":
+        return void this.#node(command).raw.forgetLeader();
+      case "send-snapshot":
+        return this.#sendSnapshot(command);
+      case "propose":
+        return this.#orFail(
+          this.#node(command).raw.propose(new TextEncoder().encode(command.args[1]?.key ?? "")),
+        );
+      case "read-index":
+        return this.#orFail(this.#node(command).raw.readIndex(plainNumbers(command)[1] ?? 0));
+      case "report-unreachable":
+        return this.#reportUnreachable(command);
+      default:
+        throw new ScriptError("unknown command");
+    }
+  }
+
+  #say(text: string): void {
+    if (!this.#quiet) this.#output += text;
+  }
+
+  #node(command: Command): ScriptNode {
+    return this.#byId(numberFrom(command.args[0]?.key ?? ""));
+  }
+
+  #byId(id: number): ScriptNode {
+    const node = this.#nodes[id - 1];
+    if (node === undefined) throw new ScriptError(`there is no node ${id}`);
+    return node;
+  }
+
+  #addNodes(command: Command): void {
+    const [count = 0] = plainNumbers(command);
+    const all = (key: string): number[] => valuesOf(command, key).map(numberFrom);
+    const flag = (key: string): boolean => valuesOf(command, key)[0] === "true";
+    const number = (key: string, otherwise: number): number => all(key)[0] ?? otherwise;
+    if (flag("async-storage-writes")) throw new ScriptError("this core has no async-storage-writes");
+    const readOnly = valuesOf(command, "read-only")[0] ?? "safe";
+    if (readOnly !== "safe" && readOnly !== "lease-based") {
+      throw new ScriptError(`invalid read-only option ${JSON.stringify(readOnly)}`);
+    }
+    const known = ["voters", "learners", "index", "content"];
+    const bootstrap = command.args.some(({ key }) => known.includes(key));
+    const index = number("index", 0);
+    if (bootstrap && index <= 1) throw new ScriptError("index must be specified as > 1 due to bootstrap");
+    const confState: ConfState = { ...EMPTY_CONF_STATE, voters: all("voters"), learners: all("learners") };
+    const data = new TextEncoder().encode(valuesOf(command, "content")[0] ?? "");
+    const snapshot: Snapshot | undefined = bootstrap ? { index, term: 1, confState, data } : undefined;
+    const options: Omit<RaftOptions, "id" | "storage"> = {
+      electionTimeoutTicks: () => ELECTION_TICKS,
+      electionTicks: ELECTION_TICKS,
+      heartbeatTicks: HEARTBEAT_TICKS,
+      applied: index,
+      preVote: flag("prevote"),
+      checkQuorum: flag("checkquorum"),
+      leaseTicks: readOnly === "lease-based" ? 1 : 0,
+      validateConfChanges: !flag("disable-conf-change-validation"),
+      stepDownOnRemoval: flag("step-down-on-removal"),
+      inflightMessagesMax: number("inflight", Infinity),
+      inflightBytesMax: number("inflight-bytes", Infinity),
+      messageBytesMax: number("max-size-per-msg", Infinity),
+      uncommittedBytesMax: number("max-uncommitted-size", Infinity),
+      applyingBytesMax: number("max-committed-size-per-ready", Infinity),
+    };
+    for (let added = 0; added < count; added++) {
+      this.#nodes.push(new ScriptNode(this.#nodes.length + 1, options, snapshot));
+    }
+  }
+
+  #proposeConfChange(command: Command, input: readonly string[]): void {
+    const transition = valuesOf(command, "transition")[0] ?? "auto";
+    if (transition !== "auto" && transition !== "implicit" && transition !== "explicit") {
+      throw new ScriptError(`unknown transition ${transition}`);
+    }
+    const steps = parseConfSteps(input);
+    const v1 = valuesOf(command, "v1")[0] === "true";
+    if (v1 && (steps.length > 1 || transition !== "auto")) {
+      throw new ScriptError("v1 conf change can only have one operation and no transition");
+    }
+    const context = v1 ? V1_CONTEXT : new Uint8Array();
+    this.#orFail(this.#node(command).raw.proposeConfChange({ transition, steps, context }));
+  }
+
+  #orFail(result: StepResult): void {
+    if (result !== "taken") throw new ScriptError(DROPPED);
+  }
+
+  #compact(command: Command): void {
+    const [id = 0, index = 0] = plainNumbers(command);
+    if (!this.#byId(id).compact(index)) {
+      throw new ScriptError("requested index is unavailable due to compaction");
+    }
+    this.#say(this.#byId(id).describeLog());
+  }
+
+  #deliverMessages(command: Command): void {
+    const dropped = valuesOf(command, "drop").map(numberFrom);
+    const name = valuesOf(command, "type")[0];
+    let handled = 0;
+    for (const id of plainNumbers(command)) handled += this.#deliver(id, name, false);
+    for (const id of dropped) handled += this.#deliver(id, name, true);
+    if (handled === 0) this.#say("no messages\n");
+  }
+
+  #deliver(to: number, name: string | undefined, drop: boolean): number {
+    const isFor = (message: Message): boolean =>
+      message.to === to && (name === undefined || MESSAGE_NAMES[message.type] === name);
+    const taken = this.#messages.filter(isFor);
+    this.#messages = this.#messages.filter((message) => !isFor(message));
+    for (const message of taken) {
+      this.#say(`${drop ? "dropped: " : ""}${describeMessage(message)}\n`);
+      if (drop) continue;
+      const failed = failure(message, this.#byId(to).raw.step(message));
+      if (failed !== undefined) this.#say(`${failed}\n`);
+    }
+    return taken.length;
+  }
+
+  #processReady(ids: readonly number[]): void {
+    for (const id of ids) {
+      if (ids.length > 1) this.#say(`> ${id} handling Ready\n`);
+      this.#say(indented(ids.length > 1, () => this.#processOne(id)));
+    }
+  }
+
+  #processOne(id: number): string {
+    const { text, messages } = this.#byId(id).processReady();
+    this.#messages.push(...messages);
+    return text;
+  }
+
+  #logLevel(name: string): void {
+    if (!LEVELS.includes(name.toLowerCase())) throw new ScriptError(`log levels must be either of ${LEVELS}`);
+    this.#quiet = name.toLowerCase() === "none";
+  }
+
+  #raftState(): void {
+    for (const { raw } of this.#nodes) {
+      const { id, term, softState: { lead, role }, configuration: { voters } } = raw.status();
+      const voter = voters.incoming.has(id) || voters.outgoing.has(id) ? "(Voter)" : "(Non-Voter)";
+      this.#say(`${id}: ${describeRole(role)} ${voter} Term:${term} Lead:${lead}\n`);
+    }
+  }
+
+  #stabilizeAt(command: Command): void {
+    const before = this.#quiet;
+    const level = valuesOf(command, "log-level")[0];
+    if (level !== undefined) this.#logLevel(level);
+    const ids = plainNumbers(command);
+    this.#stabilize(ids.length > 0 ? ids : this.#nodes.map(({ id }) => id));
+    this.#quiet = before;
+  }
+
+  /** Handles readies and delivers messages in turn until nothing is left to do among `ids`. */
+  #stabilize(ids: readonly number[]): void {
+    for (let busy = true; busy;) {
+      busy = false;
+      for (const id of ids) {
+        if (!this.#byId(id).raw.hasReady()) continue;
+        this.#say(`> ${id} handling Ready\n${indented(true, () => this.#processOne(id))}`);
+        busy = true;
+      }
+      for (const id of ids) {
+        if (!this.#messages.some(({ to }) => to === id)) continue;
+        this.#say(`> ${id} receiving messages\n`);
+        const before = this.#output;
+        this.#deliver(id, undefined, false);
+        this.#output = before + indented(true, () => this.#output.slice(before.length));
+        busy = true;
+      }
+    }
+  }
+
+  #status(command: Command): void {
+    const { raw } = this.#node(command);
+    const { configuration: { learners } } = raw.status();
+    for (const [id, progress] of raw.progress()) {
+      this.#say(`${id}: ${describeProgress(progress, learners.has(id))}\n`);
+    }
+  }
+
+  #tick(command: Command, ticks: number): void {
+    for (let tick = 0; tick < ticks; tick++) this.#node(command).raw.tick();
+  }
+
+  #transferLeadership(command: Command): void {
+    const [from = 0] = valuesOf(command, "from").map(numberFrom);
+    const [to = 0] = valuesOf(command, "to").map(numberFrom);
+    this.#byId(from).raw.transferLeader(to);
+  }
+
+  #sendSnapshot(command: Command): void {
+    const [from = 0, to = 0] = plainNumbers(command);
+    const node = this.#byId(from);
+    const snapshot = node.snapshot();
+    if (snapshot === undefined) throw new ScriptError("there is no snapshot");
+    const message: Message = { type: "snapshot", from, to, term: node.raw.status().term, snapshot };
+    this.#messages.push(message);
+    this.#say(describeMessage(message));
+  }
+
+  #reportUnreachable(command: Command): void {
+    const [at, lost] = plainNumbers(command);
+    if (at === undefined || lost === undefined) {
+      throw new ScriptError(
+        "must specify exactly two node indexes: node on which to report, and reported node",
+      );
+    }
+    this.#byId(at).raw.reportUnreachable(lost);
+  }
+}
+
+/** What scripts call an error; other results are only logged there. */
+function failure({ type }: Message, result: StepResult): string | undefined {
+  const isResponse = type.endsWith("-response");
+  if (isResponse && result === "unknown-peer") return NO_PEER;
+  const dropped: StepResult[] = ["no-leader", "not-member", "transferring", "full"];
+  return type === "propose" && dropped.includes(result) ? DROPPED : undefined;
+}
+
+function indented(indent: boolean, make: () => string): string {
+  const text = make();
+  if (!indent || text === "") return text;
+  const lines = text.replace(/\n$/, "").split("\n");
+  return lines.map((line) => `  ${line}\n`).join("");
+}
