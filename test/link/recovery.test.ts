@@ -9,7 +9,7 @@ import { Recovery, type SentPacket } from "../../src/link/recovery.ts";
 import { RttEstimator } from "../../src/link/rtt.ts";
 import { scale } from "../support/scale.ts";
 
-const runs = { numRuns: scale(300, 20_000) };
+const runs = { numRuns: scale(100, 20_000) };
 
 /** A recovery with its congestion window, and what became of each packet. */
 function recovering() {
