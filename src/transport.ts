@@ -26,6 +26,8 @@ export interface Path {
   readonly private: boolean;
   /** Whether both ends are on one machine, as far as the transport can tell (loopback addresses). */
   readonly sameHost: boolean;
+  /** This side opened it, and so made sure of whom it reached where the way lets it (TLS). */
+  readonly outbound: boolean;
   /**
    * A small write waits until the other side has answered the one before it (Nagle's algorithm, RFC 1122, 4.2.3.4):
    * the link then has everything answered at once.

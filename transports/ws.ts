@@ -117,7 +117,8 @@ export class WsTransport implements ClusterTransport, SocketAcceptor {
       channelName,
       dialer: options.dialer ?? dial,
       reached: (nodeId) => this.#table.proven(nodeId) !== undefined,
-      opened: (socket, loop) => this.#open(socket, remoteEnd(loop.url), loop),
+      opened: (socket, loop, holdsSmallWrites) =>
+        this.#open(socket, remoteEnd(loop.url), loop, holdsSmallWrites),
     });
   }
 
@@ -194,7 +195,7 @@ export class WsTransport implements ClusterTransport, SocketAcceptor {
     await this.stop();
   }
 
-  #open(socket: Socket, remote: RemoteEnd, loop?: DialLoop): SocketEvents {
+  #open(socket: Socket, remote: RemoteEnd, loop?: DialLoop, holdsSmallWrites = false): SocketEvents {
     const path = new WsPath({
       socket,
       owner: this.#owner,
@@ -202,6 +203,7 @@ export class WsTransport implements ClusterTransport, SocketAcceptor {
       remote: this.#private ? { ...remote, private: true } : remote,
       outbound: loop !== undefined,
       packetBytesMax: this.packetBytesMax,
+      holdsSmallWrites,
     });
     if (loop !== undefined) this.#loops.set(path, loop);
     this.#sockets.add(path);

@@ -17,7 +17,7 @@ export interface AddressBookOptions {
   readonly channelName: string;
   readonly dialer: Dialer;
   readonly reached: (nodeId: string) => boolean;
-  readonly opened: (socket: Socket, loop: DialLoop) => SocketEvents;
+  readonly opened: (socket: Socket, loop: DialLoop, holdsSmallWrites: boolean) => SocketEvents;
 }
 
 export class AddressBook {

@@ -23,7 +23,7 @@ export interface DialLoopOptions {
   readonly logger: Logger;
   /** Whether a proven path to the node exists. */
   readonly reached: (nodeId: string) => boolean;
-  readonly opened: (socket: Socket, loop: DialLoop) => SocketEvents;
+  readonly opened: (socket: Socket, loop: DialLoop, holdsSmallWrites: boolean) => SocketEvents;
 }
 
 export class DialLoop {
@@ -98,9 +98,9 @@ export class DialLoop {
     const { dialer, clock, logger } = this.#options;
     this.#state = "dialling";
     this.#dial = dialer(this.url, {
-      opened: (socket) => {
+      opened: (socket, holdsSmallWrites) => {
         this.#state = "open";
-        return this.#options.opened(socket, this);
+        return this.#options.opened(socket, this, holdsSmallWrites);
       },
       failed: (reason) => this.#retry(reason),
     }, { clock, logger, timeoutMs: DIAL_TIMEOUT_MS });

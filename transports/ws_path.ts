@@ -2,7 +2,6 @@
 import type { Bytes } from "../src/lib/bytes.ts";
 import type { Clock, Timer } from "../src/lib/clock.ts";
 import { CLOSE } from "../src/lib/close_codes.ts";
-import { DIALED_SOCKETS_HOLD_SMALL_WRITES } from "../src/lib/dial.ts";
 import { reasonOf } from "../src/lib/errors.ts";
 import type { Socket, SocketEvents } from "../src/lib/socket.ts";
 import type { Path, RemoteEnd } from "../src/transport.ts";
@@ -49,6 +48,7 @@ export interface WsPathOptions {
   readonly remote: RemoteEnd;
   readonly outbound: boolean;
   readonly packetBytesMax: number;
+  readonly holdsSmallWrites: boolean;
 }
 
 export class WsPath implements Path {
@@ -76,7 +76,7 @@ export class WsPath implements Path {
   constructor(options: WsPathOptions) {
     this.private = options.remote.private;
     this.sameHost = options.remote.sameHost;
-    this.holdsSmallWrites = options.outbound && DIALED_SOCKETS_HOLD_SMALL_WRITES;
+    this.holdsSmallWrites = options.holdsSmallWrites;
     this.address = options.remote.address;
     this.outbound = options.outbound;
     this.#socket = options.socket;
@@ -87,7 +87,6 @@ export class WsPath implements Path {
     });
     this.events = {
       message: (data) => this.#onMessage(data),
-      drain: () => {},
       close: (code, reason) => this.#onClose(code, reason),
     };
   }

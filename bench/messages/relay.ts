@@ -3,17 +3,11 @@
  * messages of a turn in one frame, one count as the answer. It names no errors, keeps no order across owners, finds
  * nothing, bounds nothing: the least that moving the bytes and answering each call costs on a runtime.
  */
-import { DIALED_SOCKETS_HOLD_SMALL_WRITES } from "../../src/lib/dial.ts";
+import { openClientWebSocket } from "../../src/lib/client_websocket.ts";
 import type { Contender } from "./contract.ts";
 import { connectPlainClient } from "./plain_client.ts";
 import { serveRelay, type ServerEnd } from "./relay_servers.ts";
 import { decodeBatch, decodeCount, encodeBatches, encodeCount, type Outgoing } from "./relay_wire.ts";
-
-/**
- * Where dialled sockets wait for answers (see `dial`), a longer message is also written in two pieces, of which the
- * second waits 40 ms.
- */
-const FRAME_BYTES_MAX = DIALED_SOCKETS_HOLD_SMALL_WRITES ? 1_024 : Infinity;
 
 export const relay: Contender = {
   async own() {
@@ -33,26 +27,26 @@ export const relay: Contender = {
   },
 
   async sendTo(peerUrl, connectionIds) {
-    const socket = new WebSocket(peerUrl);
+    const { webSocket: socket } = await openClientWebSocket(peerUrl, { headers: {}, protocols: [] });
     socket.binaryType = "arraybuffer";
     await new Promise((resolve, reject) => {
-      socket.onopen = resolve;
-      socket.onerror = () => reject(new Error(`connect to ${peerUrl}: it failed`));
+      socket.addEventListener("open", resolve);
+      socket.addEventListener("error", () => reject(new Error(`connect to ${peerUrl}: it failed`)));
     });
     const numbers = new Map(connectionIds.map((id) => [id, numberOf(id)]));
     let batch: Outgoing[] = [];
     /** One for each message without an answer, oldest first, from `answered` on. */
     let waiting: (() => void)[] = [];
     let answered = 0;
-    socket.onmessage = (event: MessageEvent) => {
+    socket.addEventListener("message", (event) => {
       const end = answered + decodeCount(event.data as ArrayBuffer);
       while (answered < end) waiting[answered++]?.();
       if (answered < 4_096) return;
       waiting = waiting.slice(answered);
       answered = 0;
-    };
+    });
     const flush = (): void => {
-      for (const frame of encodeBatches(batch, FRAME_BYTES_MAX)) socket.send(frame);
+      for (const frame of encodeBatches(batch, Infinity)) socket.send(frame);
       batch = [];
     };
     return {

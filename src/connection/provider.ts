@@ -78,7 +78,7 @@ class WebSocketSink implements ConnectionSink {
 
   constructor(webSocket: StandardWebSocket, clock: Clock, logger: Logger, closed: () => void) {
     const events = { message: () => {}, drain: () => this.onDrain?.(), close: closed };
-    this.#socket = wrapWebSocket(new WithoutMessages(webSocket), events, clock, logger);
+    this.#socket = wrapWebSocket(new WithoutMessages(webSocket), () => events, clock, logger);
   }
 
   get bufferedBytes(): number {

@@ -19,6 +19,11 @@ export const systemClock: Clock = {
   now: () => performance.now(),
   wallTime: () => Date.now(),
   timer(delayMs, fire) {
+    if (delayMs === 0) {
+      // A timeout of 0 takes a millisecond or two; an immediate only lets pending I/O go first.
+      const id = setImmediate(fire);
+      return { cancel: () => clearImmediate(id) };
+    }
     const id = setTimeout(fire, delayMs);
     return { cancel: () => clearTimeout(id) };
   },

@@ -3,12 +3,16 @@ import { CLOSE } from "./close_codes.ts";
 import { reasonOf } from "./errors.ts";
 import type { Logger } from "./logger.ts";
 import type { Socket, SocketEvents } from "./socket.ts";
+import { openClientWebSocket } from "./client_websocket.ts";
 import { type SocketEvent, type StandardWebSocket, wrapWebSocket } from "./standard_socket.ts";
 
 /** Exactly one of the two is called, once, never within `dial`; none after `cancel`. */
 export interface DialHandlers {
-  /** The socket is open; returns what is to happen with it. Throwing closes it with 1011. */
-  opened(socket: Socket): SocketEvents;
+  /**
+   * The socket is open; returns what is to happen with it; throwing closes it (1011). `holdsSmallWrites`: a small write waits in the kernel
+   * until the other side has answered the one before it.
+   */
+  opened(socket: Socket, holdsSmallWrites: boolean): SocketEvents;
   /** No socket: refused, unreachable, too late. `reason` is for a log. */
   failed(reason: string): void;
 }
@@ -31,16 +35,11 @@ export interface Dial {
 /** How sockets are opened: `dial` unless a caller brings its own (another network, a private CA). */
 export type Dialer = (url: string, handlers: DialHandlers, options: DialOptions) => Dial;
 
-/**
- * Deno's client sockets leave Nagle's algorithm on, and there is no way to turn it off: write, write, read
- * takes 40 ms there. Everyone else's, and all server sockets, send small writes at once.
- */
-export const DIALED_SOCKETS_HOLD_SMALL_WRITES: boolean = navigator.userAgent.startsWith("Deno/");
-
 /** Opens a client WebSocket of the runtime to `url` (`ws:` or `wss:`). */
 export const dial: Dialer = (url, handlers, options) => {
-  const { clock, timeoutMs } = options;
+  const { clock, timeoutMs, headers = {}, protocols = [] } = options;
   let ws: StandardWebSocket | undefined;
+  let holdsSmallWrites = false;
   let reason = "";
   let settled = false;
 
@@ -57,21 +56,15 @@ export const dial: Dialer = (url, handlers, options) => {
   };
   const onOpen = (): void => {
     if (ws === undefined || !settle()) return;
-    const forward: SocketEvents = {
-      message: (data) => events.message(data),
-      drain: () => events.drain(),
-      close: (code, why) => events.close(code, why),
-    };
-    const socket = wrapWebSocket(ws, forward, clock, options.logger);
-    const events = handedOver(socket);
+    wrapWebSocket(ws, handedOver, clock, options.logger);
   };
   const handedOver = (socket: Socket): SocketEvents => {
     try {
-      return handlers.opened(socket);
+      return handlers.opened(socket, holdsSmallWrites);
     } catch (thrown) {
       options.logger?.error("a dialled socket's owner failed", { url, reason: reasonOf(thrown) });
       socket.close(CLOSE.internal, "a handler failed");
-      return { message() {}, drain() {}, close() {} };
+      return { message() {}, close() {} };
     }
   };
   const onError = ({ message }: SocketEvent): void => {
@@ -83,15 +76,15 @@ export const dial: Dialer = (url, handlers, options) => {
     fail(`no answer within ${timeoutMs} ms`);
     ws?.close();
   });
-  try {
-    const { headers = {}, protocols = [] } = options;
-    ws = new WebSocket(url, { headers: { ...headers }, protocols: [...protocols] });
-    ws.addEventListener("open", onOpen);
+  openClientWebSocket(url, { headers, protocols }).then((opened) => {
+    ws = opened.webSocket;
+    holdsSmallWrites = opened.holdsSmallWrites;
+    // First of all: the `ws` package throws errors that nobody listens for.
     ws.addEventListener("error", onError);
+    if (settled) return ws.close();
+    ws.addEventListener("open", onOpen);
     ws.addEventListener("close", onClose);
-  } catch (thrown) {
-    queueMicrotask(() => fail(reasonOf(thrown)));
-  }
+  }, (thrown) => fail(reasonOf(thrown)));
   return {
     cancel() {
       if (settle()) ws?.close();

@@ -26,7 +26,7 @@ export interface SocketEvents {
   /** One message, in order. The bytes belong to the receiver. */
   message(data: string | Uint8Array<ArrayBuffer>): void;
   /** `bufferedBytes` fell after having been above zero. May come late (a few ms), never too early. */
-  drain(): void;
+  drain?(): void;
   /** Exactly once, and nothing after it; `code` is 1006 where no close frame was seen. */
   close(code: number, reason: string): void;
 }

@@ -19,6 +19,8 @@ import type { Socket, SocketEvents } from "./socket.ts";
 const CLOSE_TIMEOUT_MS = 5_000;
 /** The longest pause between two looks at `bufferedAmount`. */
 const DRAIN_POLL_MS_MAX = 8;
+/** Looks in turns that follow each other, before there are pauses. */
+const DRAIN_QUICK_LOOKS = 16;
 /** Sent by a client in place of a code that it may not send. */
 const CLIENT_CLOSE_CODE = 4000;
 /** No close frame was seen (RFC 6455, 7.4.1). */
@@ -53,32 +55,37 @@ export interface SocketEvent {
 }
 
 /**
- * Takes `ws`, open already, over: sets its `binaryType`, listens to it, and calls `events`, never within a
- * call of the returned socket. An error of a handler is logged and closes the socket with 1011.
+ * Takes `ws`, open already, over: sets its `binaryType`, listens to it, and tells what `open` returns, never
+ * within a call of the socket. An error of a handler is logged and closes the socket with 1011. Who wants to hear
+ * `drain` pays for it with a timer while bytes are buffered.
  */
 export function wrapWebSocket(
   ws: StandardWebSocket,
-  events: SocketEvents,
+  open: (socket: Socket) => SocketEvents,
   clock: Clock,
   logger: Logger = silentLogger,
 ): Socket {
-  return new StandardSocket(ws, events, clock, logger);
+  return new StandardSocket(ws, open, clock, logger);
 }
 
 class StandardSocket implements Socket {
   readonly #ws: StandardWebSocket;
-  readonly #events: SocketEvents;
+  /** Undefined while `open` runs. */
+  readonly #events: SocketEvents | undefined;
   readonly #clock: Clock;
   readonly #logger: Logger;
   #state: "open" | "closing" | "closed" = "open";
   #closeTimer: Timer | undefined;
   #drainTimer: Timer | undefined;
-  #drainPollMs = 0;
   #lastBufferedBytes = 0;
 
-  constructor(ws: StandardWebSocket, events: SocketEvents, clock: Clock, logger: Logger) {
+  constructor(
+    ws: StandardWebSocket,
+    open: (socket: Socket) => SocketEvents,
+    clock: Clock,
+    logger: Logger,
+  ) {
     this.#ws = ws;
-    this.#events = events;
     this.#clock = clock;
     this.#logger = logger;
     ws.binaryType = "arraybuffer";
@@ -86,6 +93,7 @@ class StandardSocket implements Socket {
     ws.addEventListener("close", this.#onClose);
     // Without a listener the `ws` package throws. A close event always follows.
     ws.addEventListener("error", ignore);
+    this.#events = open(this);
   }
 
   get bufferedBytes(): number {
@@ -101,8 +109,9 @@ class StandardSocket implements Socket {
       this.terminate();
       return false;
     }
+    if (this.#events?.drain === undefined) return true;
     this.#lastBufferedBytes = this.#ws.bufferedAmount;
-    if (this.#lastBufferedBytes > 0 && this.#drainTimer === undefined) this.#pollDrain(0);
+    if (this.#lastBufferedBytes > 0 && this.#drainTimer === undefined) this.#pollDrain();
     return true;
   }
 
@@ -129,12 +138,12 @@ class StandardSocket implements Socket {
   #onMessage = (event: SocketEvent): void => {
     if (this.#state !== "open") return;
     const { data } = event;
-    if (typeof data === "string") this.#call("message", () => this.#events.message(data));
+    if (typeof data === "string") this.#call("message", () => this.#events?.message(data));
     else if (data instanceof ArrayBuffer) {
-      this.#call("message", () => this.#events.message(new Uint8Array(data)));
+      this.#call("message", () => this.#events?.message(new Uint8Array(data)));
     } else if (data instanceof Uint8Array) {
       // A runtime that ignores `binaryType`: a view, of a shared pool perhaps.
-      this.#call("message", () => this.#events.message(new Uint8Array(data)));
+      this.#call("message", () => this.#events?.message(new Uint8Array(data)));
     } else this.close(CLOSE.internal, "a message of unknown kind");
   };
 
@@ -154,18 +163,21 @@ class StandardSocket implements Socket {
     this.#drainTimer?.cancel();
     this.#ws.removeEventListener("message", this.#onMessage);
     this.#ws.removeEventListener("close", this.#onClose);
-    queueMicrotask(() => this.#call("close", () => this.#events.close(code, reason)));
+    queueMicrotask(() => this.#call("close", () => this.#events?.close(code, reason)));
   }
 
-  #pollDrain(delayMs: number): void {
-    this.#drainPollMs = delayMs;
+  /** Looks often at first: a kernel with room takes the bytes within some turns. */
+  #pollDrain(looks = 0): void {
+    const delayMs = looks < DRAIN_QUICK_LOOKS
+      ? 0
+      : Math.min(DRAIN_POLL_MS_MAX, looks - DRAIN_QUICK_LOOKS + 1);
     this.#drainTimer = this.#clock.timer(delayMs, () => {
       const bufferedBytes = this.#ws.bufferedAmount;
       const fell = bufferedBytes < this.#lastBufferedBytes;
       this.#lastBufferedBytes = bufferedBytes;
       if (bufferedBytes === 0) this.#drainTimer = undefined;
-      else this.#pollDrain(fell ? 0 : Math.min(DRAIN_POLL_MS_MAX, Math.max(1, 2 * this.#drainPollMs)));
-      if (fell) this.#call("drain", () => this.#events.drain());
+      else this.#pollDrain(fell ? 0 : looks + 1);
+      if (fell) this.#call("drain", () => this.#events?.drain?.());
     });
   }
 

@@ -3,7 +3,7 @@ import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
 import type { Path } from "../transport.ts";
 import type { ClusterKeys } from "./cluster_keys.ts";
-import type { Introduction, LanePositions, Reply } from "./handshake_wire.ts";
+import type { Introduction, LanePositions, PlainOffer, Reply } from "./handshake_wire.ts";
 import type { PacketSpaceOptions } from "./packet_space.ts";
 import { plainProtection, SealedProtection } from "./protection.ts";
 
@@ -33,8 +33,10 @@ export interface HandshakerHost {
   /** A tag that no packet space of this node uses. */
   newTag(): number;
   windowBytes(): number;
+  /** The ways to try: those that claim to lead to the peer, or `undefined` where the transport has but one. */
+  ways(): readonly (Path | undefined)[];
   /** Whether this side is content without sealing on `path`. */
-  plainOn(path: Path | undefined): boolean;
+  plainOffer(path: Path | undefined): PlainOffer;
   /** The live session, to go on with. */
   liveSession():
     | { readonly id: string; readonly incarnation: string; readonly received: LanePositions }
@@ -62,6 +64,7 @@ export function agree(
   own: Introduction,
   peer: Introduction,
   peerReceived: LanePositions,
+  plain: boolean,
   path: Path | undefined,
   sendSecret: Bytes,
   receiveSecret: Bytes,
@@ -77,7 +80,24 @@ export function agree(
       tagIn: own.tag,
       tagOut: peer.tag,
       path,
-      protection: own.plain && peer.plain ? plainProtection : new SealedProtection(sendSecret, receiveSecret),
+      protection: plain ? plainProtection : new SealedProtection(sendSecret, receiveSecret),
     },
   };
+}
+
+/**
+ * Whether both offers together allow a session without sealing. Two accepting ends, each on a private way, are two
+ * ways that somebody in between opened and passes packets through.
+ */
+export function isPlain(own: PlainOffer, peer: PlainOffer): boolean {
+  switch (own) {
+    case "no":
+      return false;
+    case "opened":
+      return peer === "accepted";
+    case "accepted":
+      return peer === "opened";
+    case "declared":
+      return peer === "declared";
+  }
 }

@@ -6,6 +6,7 @@ import type { Random } from "../lib/random.ts";
 import type { Path } from "../transport.ts";
 import type { ClusterKeys } from "./cluster_keys.ts";
 import type { DownReason, DropReason, Lane, LinkStats } from "./contract.ts";
+import type { PlainOffer } from "./handshake_wire.ts";
 import type { PacketSpace } from "./packet_space.ts";
 import type { LinkSession, SessionLimits } from "./session.ts";
 
@@ -24,7 +25,7 @@ export interface LinkEnvironment {
   readonly stats: LinkStats;
   send(nodeId: string, packet: Bytes, path: Path | undefined): void;
   confirm(nodeId: string, path: Path): void;
-  plainOn(path: Path | undefined): boolean;
+  plainOffer(path: Path | undefined): PlainOffer;
   receiveWindowBytes(): number;
   newTag(): number;
   addSpace(space: PacketSpace, nodeId: string): void;

@@ -33,8 +33,6 @@ export interface Introduction {
   readonly publicKey: Bytes;
   /** To be written into packets for this side. */
   readonly tag: number;
-  /** This side sees the way as private and is content without sealing. */
-  readonly plain: boolean;
   /** What this side's receivers hold of each bulk lane, bytes. */
   readonly windowBytes: number;
 }
@@ -45,9 +43,16 @@ export interface Hello extends Introduction {
   readonly resume: { readonly sessionId: string; readonly received: LanePositions } | undefined;
 }
 
+/**
+ * Whether a side is content without sealing on the way that its message takes: it is not; it opened or accepted the
+ * way and sees it as private; or all ways are declared private.
+ */
+export type PlainOffer = "no" | "opened" | "accepted" | "declared";
+
 export interface Reply extends Introduction {
   readonly kind: "reply";
   readonly nonce: Bytes;
+  readonly plain: PlainOffer;
   readonly resumed: boolean;
   readonly sessionId: string;
   readonly received: LanePositions;
@@ -58,6 +63,7 @@ export interface Confirm {
   readonly from: string;
   readonly to: string;
   readonly attempt: Bytes;
+  readonly plain: PlainOffer;
   readonly received: LanePositions;
 }
 
@@ -79,6 +85,7 @@ export interface Signed {
 }
 
 const KINDS = ["hello", "reply", "confirm", "refuse"] as const;
+const PLAIN_OFFERS = ["no", "opened", "accepted", "declared"] as const;
 const REFUSALS = ["id-in-use", "session-unknown"] as const;
 
 export function encodeCore(message: HandshakeMessage): Bytes {
@@ -94,12 +101,19 @@ export function encodeCore(message: HandshakeMessage): Bytes {
       return encodeCbor([
         ...introduction(message),
         message.nonce,
+        PLAIN_OFFERS.indexOf(message.plain),
         message.resumed ? 1 : 0,
         unhex(message.sessionId),
         ...message.received,
       ]);
     case "confirm":
-      return encodeCbor([message.from, message.to, message.attempt, ...message.received]);
+      return encodeCbor([
+        message.from,
+        message.to,
+        message.attempt,
+        PLAIN_OFFERS.indexOf(message.plain),
+        ...message.received,
+      ]);
     case "refuse":
       return encodeCbor([message.from, message.to, message.attempt, REFUSALS.indexOf(message.reason)]);
   }
@@ -113,7 +127,6 @@ function introduction(message: Introduction): unknown[] {
     message.attempt,
     message.publicKey,
     message.tag,
-    message.plain ? 1 : 0,
     message.windowBytes,
   ];
 }
@@ -164,23 +177,25 @@ function decodeBody(body: Bytes): Signed {
 function decodeCore(kind: HandshakeMessage["kind"], value: unknown): HandshakeMessage {
   switch (kind) {
     case "hello": {
-      const fields = asTuple(value, 9, "a hello");
-      return { kind, ...asIntroduction(fields), resume: fields[8] === null ? undefined : asOffer(fields[8]) };
+      const fields = asTuple(value, 8, "a hello");
+      return { kind, ...asIntroduction(fields), resume: fields[7] === null ? undefined : asOffer(fields[7]) };
     }
     case "reply": {
       const fields = asTuple(value, 14, "a reply");
       return {
         kind,
         ...asIntroduction(fields),
-        nonce: asBytes(fields[8], "a nonce", NONCE_BYTES),
+        nonce: asBytes(fields[7], "a nonce", NONCE_BYTES),
+        plain: asPlainOffer(fields[8]),
         resumed: asWhole(fields[9], 0, 1, "a decision") === 1,
         sessionId: hex(asBytes(fields[10], "a session id", SESSION_ID_BYTES)),
         received: asPositions(fields.slice(11)),
       };
     }
     case "confirm": {
-      const fields = asTuple(value, 6, "a confirm");
-      return { kind, ...asEnds(fields), received: asPositions(fields.slice(3)) };
+      const fields = asTuple(value, 7, "a confirm");
+      const plain = asPlainOffer(fields[3]);
+      return { kind, ...asEnds(fields), plain, received: asPositions(fields.slice(4)) };
     }
     case "refuse": {
       const fields = asTuple(value, 4, "a refusal");
@@ -206,9 +221,12 @@ function asIntroduction(fields: readonly unknown[]): Introduction {
     attempt: asBytes(fields[3], "an attempt", NONCE_BYTES),
     publicKey: asBytes(fields[4], "a public key", PUBLIC_KEY_BYTES),
     tag: asWhole(fields[5], 0, 0xffff_ffff, "a tag"),
-    plain: asWhole(fields[6], 0, 1, "a flag") === 1,
-    windowBytes: asWhole(fields[7], 1, 2 ** 40, "a window"),
+    windowBytes: asWhole(fields[6], 1, 2 ** 40, "a window"),
   };
+}
+
+function asPlainOffer(value: unknown): PlainOffer {
+  return PLAIN_OFFERS[asWhole(value, 0, PLAIN_OFFERS.length - 1, "an offer not to seal")] as PlainOffer;
 }
 
 function asOffer(value: unknown): { sessionId: string; received: LanePositions } {

@@ -20,9 +20,10 @@ import {
   sealHandshake,
   type Signed,
 } from "./handshake_wire.ts";
-import { agree, type Agreement, FRESH_POSITIONS, type HandshakerHost } from "./agreement.ts";
+import { agree, type Agreement, FRESH_POSITIONS, type HandshakerHost, isPlain } from "./agreement.ts";
 
 interface Outgoing {
+  /** Where the reply came from; before, every way is tried. */
   path: Path | undefined;
   readonly attempt: Bytes;
   ephemeral: Ephemeral | undefined;
@@ -38,6 +39,9 @@ interface Outgoing {
 }
 
 interface Incoming {
+  readonly attempt: string;
+  /** One attempt may come by several ways; each is answered for itself, and confirmed where it was answered. */
+  readonly path: Path | undefined;
   readonly hello: Hello;
   readonly helloCore: Bytes;
   /** Set when the answer is ready. */
@@ -72,8 +76,8 @@ const INCOMING_MAX = 32;
 export class Handshaker {
   readonly #host: HandshakerHost;
   #outgoing: Outgoing | undefined;
-  /** By attempt, oldest first. */
-  readonly #incoming = new Map<string, Incoming>();
+  /** Oldest first. */
+  #incoming: readonly Incoming[] = [];
 
   constructor(host: HandshakerHost) {
     this.#host = host;
@@ -84,15 +88,21 @@ export class Handshaker {
     return this.#outgoing !== undefined;
   }
 
-  /** The way of the attempt under way. */
-  get outgoingPath(): Path | undefined {
-    return this.#outgoing?.path;
+  /** The attempt under way cannot go on without `path`. */
+  needs(path: Path | undefined): boolean {
+    return this.#outgoing?.replied === true && this.#outgoing.path === path;
   }
 
-  initiate(path: Path | undefined): void {
+  /** There is one more way. */
+  offer(path: Path | undefined): void {
+    const outgoing = this.#outgoing;
+    if (outgoing?.packet !== undefined && !outgoing.replied) this.#host.send(outgoing.packet, path);
+  }
+
+  initiate(): void {
     this.cancel();
     const outgoing: Outgoing = {
-      path,
+      path: undefined,
       attempt: this.#host.random.bytes(NONCE_BYTES),
       ephemeral: undefined,
       hello: undefined,
@@ -119,7 +129,7 @@ export class Handshaker {
 
   stop(): void {
     this.cancel();
-    this.#incoming.clear();
+    this.#incoming = [];
   }
 
   /** The first packet of the expected space came: returns what is agreed, once. */
@@ -150,7 +160,7 @@ export class Handshaker {
     const session = this.#host.liveSession();
     const hello: Hello = {
       kind: "hello",
-      ...this.#introduction(outgoing.attempt, outgoing.ephemeral, outgoing.path),
+      ...this.#introduction(outgoing.attempt, outgoing.ephemeral),
       resume: session && { sessionId: session.id, received: session.received },
     };
     outgoing.hello = hello;
@@ -162,41 +172,40 @@ export class Handshaker {
   async #onHello(hello: Hello, helloCore: Bytes, path: Path | undefined): Promise<void> {
     const host = this.#host;
     if (this.#outgoing !== undefined && host.nodeId < host.peerId) {
-      // Ours goes on; sent again this way too, in case the peer cannot hear us on the other.
-      if (this.#outgoing.packet !== undefined) host.send(this.#outgoing.packet, path);
-      return;
+      // Ours goes on; sent again this way, in case the peer has not heard it.
+      return this.offer(path);
     }
-    const key = hex(hello.attempt);
-    const known = this.#incoming.get(key);
+    const attempt = hex(hello.attempt);
+    const known = this.#find(attempt, path);
     if (known !== undefined) {
       if (known.answer !== undefined) host.send(known.answer.packet, path);
       return;
     }
     const incoming: Incoming = {
+      attempt,
+      path,
       hello,
       helloCore,
       answer: undefined,
       committing: false,
       outlived: undefined,
     };
-    this.#incoming.set(key, incoming);
-    if (this.#incoming.size > INCOMING_MAX) {
-      this.#incoming.delete(this.#incoming.keys().next().value as string);
-    }
+    this.#incoming = [...this.#incoming.slice(1 - INCOMING_MAX), incoming];
 
     if (await this.#isTaken(incoming)) {
-      this.#incoming.delete(key);
+      this.#forget(incoming);
       return await this.#refuse(hello, helloCore, "id-in-use", path);
     }
     const ephemeral = await generateEphemeral();
-    if (this.#incoming.get(key) !== incoming) return;
+    if (!this.#incoming.includes(incoming)) return;
     const live = host.liveSession();
     const resumed = live !== undefined && live.incarnation === hello.incarnation &&
       live.id === hello.resume?.sessionId;
     const reply: Reply = {
       kind: "reply",
-      ...this.#introduction(hello.attempt, ephemeral, path),
+      ...this.#introduction(hello.attempt, ephemeral),
       nonce: host.random.bytes(NONCE_BYTES),
+      plain: host.plainOffer(path),
       resumed,
       sessionId: resumed ? live.id : hex(host.random.bytes(16)),
       received: resumed ? live.received : FRESH_POSITIONS,
@@ -205,7 +214,7 @@ export class Handshaker {
     const transcript = await sha256(helloCore, replyCore);
     const secrets = await host.keys.trafficSecrets(ephemeral, hello.publicKey, transcript);
     const packet = await this.#seal(reply, replyCore, await host.keys.prove("responder", transcript));
-    if (this.#incoming.get(key) !== incoming) return;
+    if (!this.#incoming.includes(incoming)) return;
     incoming.answer = { packet, reply, transcript, secrets };
     host.send(packet, path);
   }
@@ -226,12 +235,13 @@ export class Handshaker {
     const secrets = await this.#host.keys.trafficSecrets(ephemeral, reply.publicKey, transcript);
     if (this.#outgoing !== outgoing) return;
     const live = this.#host.liveSession();
-    if (reply.resumed && live?.id !== reply.sessionId) return this.initiate(path);
+    if (reply.resumed && live?.id !== reply.sessionId) return this.initiate();
     const confirm: Confirm = {
       kind: "confirm",
       from: hello.from,
       to: hello.to,
       attempt: hello.attempt,
+      plain: this.#host.plainOffer(path),
       received: reply.resumed && live !== undefined ? live.received : FRESH_POSITIONS,
     };
     const confirmCore = encodeCore(confirm);
@@ -243,6 +253,7 @@ export class Handshaker {
       hello,
       reply,
       reply.received,
+      isPlain(confirm.plain, reply.plain),
       path,
       secrets.initiator,
       secrets.responder,
@@ -255,8 +266,7 @@ export class Handshaker {
 
   async #onConfirm(confirm: Confirm, core: Bytes, proof: Bytes, path: Path | undefined): Promise<void> {
     const host = this.#host;
-    const key = hex(confirm.attempt);
-    const incoming = this.#incoming.get(key);
+    const incoming = this.#find(hex(confirm.attempt), path);
     if (incoming?.answer === undefined || incoming.committing) return;
     incoming.committing = true;
     const { hello, answer: { reply, transcript, secrets } } = incoming as Required<Incoming> & {
@@ -265,21 +275,33 @@ export class Handshaker {
     const genuine = await host.keys.verify("initiator", await sha256(transcript, core), proof);
     // Another incarnation may have been admitted since the hello.
     if (genuine && await this.#isTaken(incoming)) {
-      this.#incoming.delete(key);
+      this.#forget(incoming);
       return await this.#refuse(hello, incoming.helloCore, "id-in-use", path);
     }
     // Of two confirmed attempts the one of the lower nodeId wins, on both sides.
     const ourCounts = this.#outgoing?.agreement !== undefined && host.nodeId < host.peerId;
-    if (!genuine || ourCounts || this.#incoming.get(key) !== incoming) {
+    if (!genuine || ourCounts || !this.#incoming.includes(incoming)) {
       incoming.committing = false;
       return;
     }
-    this.#forgetUpTo(key);
+    // What came before a committed attempt is outdated, and may still be confirmed late.
+    this.#incoming = this.#incoming
+      .slice(this.#incoming.indexOf(incoming) + 1)
+      .filter(({ attempt }) => attempt !== incoming.attempt);
     if (reply.resumed && host.liveSession()?.id !== reply.sessionId) {
       return await this.#refuse(hello, incoming.helloCore, "session-unknown", path);
     }
     this.cancel();
-    host.commit(agree(reply, reply, hello, confirm.received, path, secrets.responder, secrets.initiator));
+    host.commit(agree(
+      reply,
+      reply,
+      hello,
+      confirm.received,
+      isPlain(reply.plain, confirm.plain),
+      path,
+      secrets.responder,
+      secrets.initiator,
+    ));
   }
 
   async #onRefuse(refusal: Refuse, core: Bytes, proof: Bytes): Promise<void> {
@@ -320,18 +342,18 @@ export class Handshaker {
     this.#host.send(await this.#seal(refusal, core, proof), path);
   }
 
-  /** A committed attempt outdates those that came before it: they may still be confirmed late. */
-  #forgetUpTo(committed: string): void {
-    for (const key of [...this.#incoming.keys()]) {
-      this.#incoming.delete(key);
-      if (key === committed) return;
-    }
+  #find(attempt: string, path: Path | undefined): Incoming | undefined {
+    return this.#incoming.find((incoming) => incoming.attempt === attempt && incoming.path === path);
+  }
+
+  #forget(incoming: Incoming): void {
+    this.#incoming = this.#incoming.filter((other) => other !== incoming);
   }
 
   /** Sends `packet` now and again with growing pauses, until answered or the attempt's deadline. */
   #repeat(outgoing: Outgoing, packet: Bytes): void {
     outgoing.packet = packet;
-    this.#host.send(packet, outgoing.path);
+    for (const path of outgoing.replied ? [outgoing.path] : this.#host.ways()) this.#host.send(packet, path);
     outgoing.timer?.cancel();
     outgoing.timer = this.#host.clock.timer(jittered(this.#host.random, outgoing.repeatMs), () => {
       if (this.#outgoing !== outgoing) return;
@@ -345,7 +367,7 @@ export class Handshaker {
     });
   }
 
-  #introduction(attempt: Bytes, ephemeral: Ephemeral, path: Path | undefined): Introduction {
+  #introduction(attempt: Bytes, ephemeral: Ephemeral): Introduction {
     return {
       from: this.#host.nodeId,
       to: this.#host.peerId,
@@ -353,7 +375,6 @@ export class Handshaker {
       attempt,
       publicKey: ephemeral.publicKey,
       tag: this.#host.newTag(),
-      plain: this.#host.plainOn(path),
       windowBytes: this.#host.windowBytes(),
     };
   }

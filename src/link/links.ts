@@ -16,6 +16,7 @@ import {
   STREAMS,
 } from "./contract.ts";
 import { Gate } from "./gate.ts";
+import type { PlainOffer } from "./handshake_wire.ts";
 import { PACKET } from "./packet.ts";
 import { type PacketSpace, tagOf } from "./packet_space.ts";
 import type { LinkEnvironment } from "./environment.ts";
@@ -307,7 +308,7 @@ export class ClusterLinks implements Links {
       },
       send: (nodeId, packet, path) => this.#send(nodeId, packet, path),
       confirm: (nodeId, path) => this.#transport.confirm(nodeId, path),
-      plainOn: (path) => this.#plainOn(path),
+      plainOffer: (path) => this.#plainOffer(path),
       receiveWindowBytes: () => this.#receiveWindowBytes(lossless),
       newTag: () => this.#newTag(),
       addSpace: (space, nodeId) => void this.#spaces.set(space.tagIn, { space, nodeId }),
@@ -374,6 +375,12 @@ export class ClusterLinks implements Links {
       this.#logger.error("a service failed", { peer: session.nodeId, reason: reasonOf(thrown) });
       return false;
     }
+  }
+
+  #plainOffer(path: Path | undefined): PlainOffer {
+    if (!this.#plainOn(path)) return "no";
+    if (path === undefined) return "declared";
+    return path.outbound ? "opened" : "accepted";
   }
 
   #plainOn(path: Path | undefined): boolean {

@@ -42,6 +42,7 @@ export class PeerLink {
   readonly #probe: Probe;
   #resetHeardAt = Number.NEGATIVE_INFINITY;
   #retryTimer: Timer | undefined;
+  #retryAt = 0;
   #retryMs = RETRY_FIRST_MS;
   readonly #pings: PingWaits;
 
@@ -61,7 +62,8 @@ export class PeerLink {
       send: (packet, path) => env.send(nodeId, packet, path),
       newTag: () => env.newTag(),
       windowBytes: () => env.receiveWindowBytes(),
-      plainOn: (path) => env.plainOn(path),
+      ways: () => this.#paths.size === 0 ? [undefined] : [...this.#paths],
+      plainOffer: (path) => env.plainOffer(path),
       liveSession: () =>
         this.#session &&
         { id: this.#session.id, incarnation: this.#session.incarnation, received: this.#session.received },
@@ -112,16 +114,19 @@ export class PeerLink {
   seen(path: Path | undefined): void {
     if (path === undefined) this.#reachable = true;
     else this.#paths.add(path);
+    this.#handshaker.offer(path);
     if (this.#session?.space === undefined) this.#retryIn(this.#env.nodeId < this.nodeId ? 0 : YIELD_MS);
   }
 
   gone(path: Path | undefined): void {
+    // A broker that returns a packet only guesses; whether the peer answers is seen soon enough.
+    if (path === undefined && !this.#env.lossless) return;
     if (path !== undefined) this.#paths.delete(path);
-    else if (this.#env.lossless) this.#reachable = false;
-    if (this.#handshaker.busy && this.#handshaker.outgoingPath === path) this.#handshaker.cancel();
+    else this.#reachable = false;
+    if (!this.hinted || this.#handshaker.needs(path)) this.#handshaker.cancel();
     const session = this.#session;
     const space = session?.space;
-    if (space !== undefined && space.path === path && (path !== undefined || this.#env.lossless)) {
+    if (space !== undefined && space.path === path) {
       // What came in before the way closed still counts; an END may be among it.
       space.whenOpened(() => {
         if (session?.space !== space) return;
@@ -129,7 +134,7 @@ export class PeerLink {
         this.#closeSpace(session);
         if (this.hinted) this.#retryIn(0);
       });
-    } else if (this.hinted && (space === undefined || path === undefined)) {
+    } else if (space === undefined && this.hinted) {
       this.#retryIn(0);
     }
   }
@@ -357,6 +362,10 @@ export class PeerLink {
 
   #retryIn(delayMs: number): void {
     if (this.#env.stopped) return;
+    // Whoever hints again and again does not put off what is due.
+    const at = this.#env.clock.now() + delayMs;
+    if (this.#retryTimer !== undefined && this.#retryAt <= at) return;
+    this.#retryAt = at;
     this.#retryTimer?.cancel();
     this.#retryTimer = this.#env.clock.timer(delayMs, () => {
       this.#retryTimer = undefined;
@@ -365,11 +374,7 @@ export class PeerLink {
   }
 
   #initiate(): void {
-    if (this.#env.stopped) return;
-    let path: Path | undefined;
-    for (const newest of this.#paths) path = newest;
-    if (path === undefined && !this.#reachable) return;
-    this.#handshaker.initiate(path);
+    if (!this.#env.stopped && this.hinted) this.#handshaker.initiate();
   }
 
   #lost(): FlotillaError {

@@ -33,7 +33,6 @@ export interface Carrier {
 
 /** One call of the router: one message for one or more connections, one deadline, one promise. */
 export class Delivery implements Message {
-  readonly data: string | Bytes;
   readonly messageId: string | undefined;
   /** In `Clock.now()`: when it is over. */
   readonly expiresAt: number;
@@ -45,7 +44,8 @@ export class Delivery implements Message {
   deadline: Deadline<Delivery> | undefined = undefined;
   /** Called once, when every call has its outcome. */
   finished: (() => void) | undefined = undefined;
-  #payload: Bytes | undefined;
+  #payload: Uint8Array | undefined;
+  #text: string | undefined;
 
   /** Throws `invalid-option` for bytes that are to be sent as text and are not UTF-8. */
   constructor(
@@ -58,23 +58,28 @@ export class Delivery implements Message {
     this.messageId = messageId;
     this.expiresAt = now + timeoutMs;
     this.remainingMs = timeoutMs;
-    if (typeof data !== "string") this.#payload = unshared(data);
+    if (typeof data !== "string") this.#payload = data;
     else if (messageType === "binary") this.#payload = utf8(data);
-    if (typeof data === "string" && messageType !== "binary") this.data = data;
-    else this.data = messageType === "text" ? asText(this.payload) : this.payload;
+    if (messageType === "text" && typeof data !== "string") this.#text = asText(data);
+    else if (messageType !== "binary" && typeof data === "string") this.#text = data;
   }
 
   get text(): boolean {
-    return typeof this.data === "string";
+    return this.#text !== undefined;
+  }
+
+  /** As a local socket takes it; sockets take no shared memory. */
+  get data(): string | Bytes {
+    return this.#text ?? unshared(this.payload);
   }
 
   /** The message in bytes; a string is encoded once. */
-  get payload(): Bytes {
-    return this.#payload ??= utf8(this.data as string);
+  get payload(): Uint8Array {
+    return this.#payload ??= utf8(this.#text ?? "");
   }
 
   get bytes(): number {
-    return this.#payload === undefined ? utf8Length(this.data as string) : this.#payload.byteLength;
+    return this.#payload?.byteLength ?? utf8Length(this.#text ?? "");
   }
 
   add(connectionId: string): Call {
@@ -142,11 +147,12 @@ function unshared(data: Uint8Array): Bytes {
   return isUnshared(data) ? data : new Uint8Array(data);
 }
 
+// Not asked of what only travels in frames: Bun makes a buffer object just for being looked at.
 function isUnshared(data: Uint8Array): data is Bytes {
   return data.buffer instanceof ArrayBuffer;
 }
 
-function asText(bytes: Bytes): string {
+function asText(bytes: Uint8Array): string {
   try {
     return fromUtf8(bytes);
   } catch (cause) {

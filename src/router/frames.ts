@@ -61,7 +61,7 @@ export function encodeMessage(
   header: MessageHeader,
   first: number,
   targets: readonly MessageTarget[],
-  payload: Bytes,
+  payload: Uint8Array,
 ): Bytes {
   const messageId = header.messageId === undefined ? undefined : utf8(header.messageId);
   const idBytes = messageId === undefined ? 0 : messageId.byteLength;

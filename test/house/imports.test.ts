@@ -86,6 +86,7 @@ const ADAPTERS: readonly { readonly files: RegExp; readonly because: string }[] 
 const DOORS: readonly { readonly file: string; readonly packages: readonly string[] }[] = [
   { file: "src/lib/cbor.ts", packages: ["cbor-x"] },
   { file: "src/lib/hono.ts", packages: ["hono"] },
+  { file: "src/lib/client_websocket.ts", packages: ["ws"] },
 ];
 
 /** Files that may ask the surroundings for time, chance or a console: everyone else is given them. */

@@ -44,12 +44,12 @@ function wrapped(events: Partial<SocketEvents> = {}) {
   const clock = new SimClock();
   const ws = new FakeWebSocket();
   const lines: string[] = [];
-  const socket = wrapWebSocket(ws, {
+  const socket = wrapWebSocket(ws, () => ({
     message: (data) => void lines.push(typeof data === "string" ? `text ${data}` : `bytes ${[...data]}`),
     drain: () => void lines.push(`drain at ${clock.now()}: ${ws.bufferedAmount}`),
     close: (code, reason) => void lines.push(`close ${code} ${reason}`),
     ...events,
-  }, clock);
+  }), clock);
   return { clock, ws, lines, socket };
 }
 

@@ -49,7 +49,7 @@ export class SocketNetwork {
     const timer = this.#clock.timer(silent ? timeoutMs : 2 * this.#latencyMs, () => {
       const accept = this.#listeners.get(origin);
       if (silent || accept === undefined) handlers.failed(silent ? "no answer" : "refused");
-      else this.#connect(handlers.opened, accept);
+      else this.#connect((socket) => handlers.opened(socket, false), accept);
     });
     return { cancel: () => timer.cancel() };
   };

@@ -87,7 +87,7 @@ function attach(
       drain: () => socket.drained(),
       close: (code, reason) => reason === NO_PONG ? socket.ended(0, "") : socket.ended(code, reason),
     };
-    const socket: ServerSocket = sockets.adopt(wrapWebSocket(cuttable, events, settings.clock), wanted);
+    const socket: ServerSocket = sockets.adopt(wrapWebSocket(cuttable, () => events, settings.clock), wanted);
     socket.start();
   };
   webSocket.onerror = (event) => event.preventDefault();

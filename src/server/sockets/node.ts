@@ -5,6 +5,7 @@
  */
 import { createServer, type IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo, Socket as TcpSocket } from "node:net";
+import process from "node:process";
 import type { Duplex } from "node:stream";
 import type { WebSocket as WsSocket, WebSocketServer } from "ws";
 import { CLOSE } from "../../lib/close_codes.ts";
@@ -56,7 +57,7 @@ export async function listenOnNode(settings: ListenSettings): Promise<Listener> 
       const { messageBytesMax, protocol } = answer.upgrade;
       if (protocol !== undefined) protocols.set(incoming, protocol);
       upgrader(messageBytesMax).handleUpgrade(incoming, stream, head, (webSocket) => {
-        attach(webSocket, answer.upgrade, sockets);
+        attach(webSocket, tcp, answer.upgrade, sockets);
       });
     });
   });
@@ -119,8 +120,19 @@ async function answerWith(response: Response, incoming: IncomingMessage, tcp: Tc
   }
 }
 
-function attach(webSocket: WsSocket, wanted: WantedUpgrade, sockets: OpenSockets): void {
+function attach(webSocket: WsSocket, tcp: TcpSocket, wanted: WantedUpgrade, sockets: OpenSockets): void {
   let draining = false;
+  let corked = false;
+  /** What one turn sends leaves in one system call. */
+  const corkTurn = (): void => {
+    if (corked) return;
+    corked = true;
+    tcp.cork();
+    process.nextTick(() => {
+      corked = false;
+      tcp.uncork();
+    });
+  };
   // Once a turn: ws calls back for every message, and one turn's messages mostly leave together.
   const written = (): void => {
     if (draining) return;
@@ -136,6 +148,7 @@ function attach(webSocket: WsSocket, wanted: WantedUpgrade, sockets: OpenSockets
     },
     send(data) {
       if (webSocket.readyState !== webSocket.OPEN) return false;
+      corkTurn();
       webSocket.send(data, written);
       return true;
     },

@@ -132,7 +132,7 @@ export class ServerSocket implements Socket {
 
   /** The runtime took over bytes it had kept. */
   drained(): void {
-    if (this.#state === "open") this.#handle((events) => events.drain());
+    if (this.#state === "open") this.#handle((events) => events.drain?.());
   }
 
   /** Any sign of life. */

@@ -1,0 +1,53 @@
+/**
+ * Opens client WebSockets: the runtime's own, but the `ws` package's on Deno, whose own client leaves Nagle's
+ * algorithm on (a small write waits up to 40 ms for the answer to the one before it) and writes a message above
+ * 1,024 bytes in two pieces, so that every such message waits. Where the package cannot be loaded (it reads the
+ * environment, which takes a permission) Deno's own client serves, with that delay.
+ */
+import type { StandardWebSocket } from "./standard_socket.ts";
+
+export interface ClientWebSocketOptions {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly protocols: readonly string[];
+}
+
+export interface ClientWebSocket {
+  readonly webSocket: StandardWebSocket;
+  /** The socket holds a small write until the one before it is answered. */
+  readonly holdsSmallWrites: boolean;
+}
+
+type Constructor = new (
+  url: string,
+  protocols: string[],
+  options: { headers: Readonly<Record<string, string>>; perMessageDeflate: boolean },
+) => StandardWebSocket;
+
+const onDeno = navigator.userAgent.startsWith("Deno/");
+let loading: Promise<Constructor | undefined> | undefined;
+
+/** The ws package's client; undefined where it cannot be had. */
+async function loadPackage(): Promise<Constructor | undefined> {
+  const fromNpm: string = "npm:ws@8.23.0";
+  try {
+    const module: { WebSocket: Constructor } = await import("ws").catch(() => import(fromNpm));
+    return module.WebSocket;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A socket that is connecting. Rejects, as the constructor throws, for a URL or protocol that cannot be. */
+export async function openClientWebSocket(
+  url: string,
+  options: ClientWebSocketOptions,
+): Promise<ClientWebSocket> {
+  const { headers, protocols } = options;
+  const Package = onDeno ? await (loading ??= loadPackage()) : undefined;
+  if (Package !== undefined) {
+    const webSocket = new Package(url, [...protocols], { headers, perMessageDeflate: false });
+    return { webSocket, holdsSmallWrites: false };
+  }
+  const webSocket = new WebSocket(url, { headers: { ...headers }, protocols: [...protocols] });
+  return { webSocket, holdsSmallWrites: onDeno };
+}
