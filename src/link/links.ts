@@ -166,7 +166,9 @@ export class ClusterLinks implements Links {
   }
 
   #assertRunning(): void {
-    if (this.#state !== "running") throw new FlotillaError("not-running", "start the links: stopped meanwhile");
+    if (this.#state !== "running") {
+      throw new FlotillaError("not-running", "start the links: stopped meanwhile");
+    }
   }
 
   #sink(): TransportSink {
@@ -317,7 +319,8 @@ export class ClusterLinks implements Links {
       fatal: (error) => this.#fatal(error),
       up: (session) => this.#up(session, lossless),
       down: (session, reason) => this.#down(session, reason, lossless),
-      suspect: (session, suspected) => this.#tell(session, (service) => service.suspect?.(session, suspected)),
+      suspect: (session, suspected) =>
+        this.#tell(session, (service) => service.suspect?.(session, suspected)),
       frame: (session, lane, port, frame) => this.#service(port).frame?.(session, lane, frame),
       datagram: (session, port, payload) => this.#service(port).datagram?.(session, payload),
       writable: (session, lane) => this.#tell(session, (service) => service.writable?.(session, lane)),

@@ -112,9 +112,12 @@ export class PeerLink {
   }
 
   seen(path: Path | undefined): void {
-    if (path === undefined) this.#reachable = true;
-    else this.#paths.add(path);
-    this.#handshaker.offer(path);
+    if (path === undefined) {
+      this.#reachable = true;
+    } else {
+      this.#paths.add(path);
+      this.#handshaker.offer(path);
+    }
     if (this.#session?.space === undefined) this.#retryIn(this.#env.nodeId < this.nodeId ? 0 : YIELD_MS);
   }
 
@@ -170,7 +173,9 @@ export class PeerLink {
   /** One look at the clock: pings into silence, suspects, gives up. */
   judge(now: number): void {
     const session = this.#session;
-    if (session?.space === undefined && this.hinted && !this.#handshaker.busy && this.#retryTimer === undefined) {
+    if (
+      session?.space === undefined && this.hinted && !this.#handshaker.busy && this.#retryTimer === undefined
+    ) {
       this.#initiate();
     }
     if (session === undefined) return;

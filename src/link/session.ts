@@ -64,6 +64,7 @@ export class LinkSession implements Session {
   #recovery: Recovery | undefined;
   #timer: Timer | undefined;
   #timerAt = 0;
+  #ackTimer: Timer | undefined;
   #flushScheduled = false;
   #pingListeners: ((rttMs: number) => void)[] = [];
   readonly #items: ItemHandler;
@@ -196,6 +197,8 @@ export class LinkSession implements Session {
     this.#recovery = undefined;
     this.#timer?.cancel();
     this.#timer = undefined;
+    this.#ackTimer?.cancel();
+    this.#ackTimer = undefined;
     this.#packer.reset();
   }
 
@@ -212,7 +215,8 @@ export class LinkSession implements Session {
       return;
     }
     if (this.#heardEliciting) this.#packer.ackOwed = true;
-    this.#scheduleFlush();
+    if (this.#hasWork()) this.#scheduleFlush();
+    else this.#acknowledgeSoon();
   }
 
   /** The peer may have `bytes` outstanding on each bulk lane from now on. */
@@ -261,6 +265,22 @@ export class LinkSession implements Session {
     }
     const bytes = viewOf(frame).getUint32(0);
     for (const lane of [MESSAGES, STREAMS]) this.#sender(lane).windowBytes = bytes;
+  }
+
+  /** Whether a flush has more to do than to acknowledge. */
+  #hasWork(): boolean {
+    return this.#packer.pingOwed || this.#starved.size > 0 ||
+      this.#senders.some((sender) => sender.queuedBytes > 0 || sender.hasLost);
+  }
+
+  /** After this turn's work: the answers that it brings mostly leave in a packet that can carry the acknowledgement. */
+  #acknowledgeSoon(): void {
+    if (this.#recovery !== undefined) this.#armTimer(this.#recovery);
+    if (!this.#packer.ackOwed) return;
+    this.#ackTimer ??= this.#host.clock.timer(0, () => {
+      this.#ackTimer = undefined;
+      if (this.#packer.ackOwed) this.#flush();
+    });
   }
 
   #scheduleFlush(): void {
