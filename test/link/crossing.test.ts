@@ -1,9 +1,15 @@
 import { describe, expect, test } from "bun:test";
 import type { Bytes } from "../../src/lib/bytes.ts";
+import { silentLogger } from "../../src/lib/logger.ts";
 import { seededRandom } from "../../src/lib/random.ts";
 import { MESSAGES } from "../../src/link/contract.ts";
+import { ClusterLinks } from "../../src/link/links.ts";
 import { PACKET } from "../../src/link/packet.ts";
+import type { TransportSink } from "../../src/transport.ts";
+import { MemoryHub } from "../../transports/memory.ts";
+import { pendingCrypto } from "../support/pending_crypto.ts";
 import { scale } from "../support/scale.ts";
+import { SimClock } from "../support/sim_clock.ts";
 import { met, numbered, numberOf, SimLinks, TEST_PORT } from "../support/sim_links.ts";
 
 const LIMIT_MS = scale(20_000, 300_000);
@@ -68,6 +74,46 @@ describe("handshakes that cross", () => {
     expect({ up: [a.count("up"), b.count("up")], down: a.count("down") + b.count("down"), met: met([a, b]) })
       .toEqual({ up: [1, 1], down: 0, met: true });
     await sim.stop();
+  });
+
+  test("hints that repeat without end put no attempt off", async () => {
+    const sim = new SimLinks(8, { faults: { latencyMs: 5 }, hints: false });
+    const [a, b] = [sim.node("a"), sim.node("b")];
+    sim.hub.tap(({ packet }) => packet[0] !== PACKET.announce);
+    await sim.start(a, b);
+    for (let round = 0; round < 40 && !met([a, b]); round++) {
+      sim.hub.inject("a", "b", Uint8Array.of(PACKET.announce));
+      await sim.clock.advance(50);
+    }
+    expect(met([a, b])).toBe(true);
+    await sim.stop();
+  });
+
+  test("a broker that returns every packet at once does not make a node try without pause", async () => {
+    const clock = new SimClock({ pending: pendingCrypto });
+    const random = seededRandom(1);
+    const transport = new MemoryHub({ clock, random, faults: {} }).transport("a");
+    let sent = 0;
+    let sink: TransportSink | undefined;
+    const start = transport.start.bind(transport);
+    transport.start = (own) => {
+      sink = own;
+      return start(own);
+    };
+    transport.send = (nodeId) => {
+      sent++;
+      clock.timer(1, () => sink?.peerGone(nodeId));
+    };
+    const links = new ClusterLinks(transport, { clusterName: "test" }, { nodeId: "a", clock, random, logger: silentLogger });
+    const started = links.start();
+    await clock.advance(0);
+    await started;
+    sink?.peerSeen("b");
+    await clock.advance(4_000);
+    expect(sent).toBeGreaterThan(1);
+    expect(sent).toBeLessThan(20);
+    await links.stop();
+    expect(clock.timers).toBe(0);
   });
 
   test("every single handshake packet may be lost, late or doubled", async () => {

@@ -128,7 +128,6 @@ describe("handshake packets", () => {
     incarnation: "0011223344556677",
     publicKey: new Uint8Array(32).fill(9),
     tag: 0xffff_ffff,
-    plain: true,
     windowBytes: 2 ** 40,
   };
   const sessionId = "00112233445566778899aabbccddeeff";
@@ -136,8 +135,8 @@ describe("handshake packets", () => {
   const messages: HandshakeMessage[] = [
     { kind: "hello", ...introduction, resume: undefined },
     { kind: "hello", ...introduction, resume: { sessionId, received } },
-    { kind: "reply", ...introduction, nonce: new Uint8Array(16), resumed: true, sessionId, received },
-    { kind: "confirm", ...ends, received },
+    { kind: "reply", ...introduction, nonce: new Uint8Array(16), plain: "opened", resumed: true, sessionId, received },
+    { kind: "confirm", ...ends, plain: "declared", received },
     { kind: "refuse", ...ends, reason: "id-in-use" },
   ];
   const nonce = new Uint8Array(12);
