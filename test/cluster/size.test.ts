@@ -7,7 +7,7 @@ describe("size", () => {
   test(
     "fifty nodes meet, know every connection, reach any from any, and notice one that is gone",
     async () => {
-      const nodes = scale(20, 50);
+      const nodes = scale(14, 50);
       const sim = new SimCluster(50, {
         faults: { latencyMs: 1, jitterMs: 1 },
         features: ["lossless", "private"],

@@ -76,6 +76,28 @@ describe("handshakes that cross", () => {
     await sim.stop();
   });
 
+  test("of two attempts that are both confirmed the one of the lower id counts, on both sides", async () => {
+    const sim = new SimLinks(9, { faults: { latencyMs: 20 }, hints: false });
+    const [a, b] = [sim.node("a"), sim.node("b")];
+    let [fromA, fromB] = [0, 0];
+    sim.hub.tap(({ from, to, packet }) => {
+      if (packet[0] === PACKET.announce) return false;
+      if (packet[0] !== PACKET.handshake) return true;
+      // Just after it answered b's hello, a hears of b and says hello itself; b's confirm is held up.
+      if (from === "a" && fromA++ === 0) sim.hub.inject("b", "a", Uint8Array.of(PACKET.announce));
+      if (from !== "b" || fromB++ !== 1) return true;
+      const confirm = packet.slice();
+      sim.clock.timer(55, () => sim.hub.inject(from, to, confirm));
+      return false;
+    });
+    await sim.start(a, b);
+    sim.hub.inject("a", "b", Uint8Array.of(PACKET.announce));
+    await sim.clock.advance(6_000);
+    expect({ up: [a.count("up"), b.count("up")], down: a.count("down") + b.count("down"), met: met([a, b]) })
+      .toEqual({ up: [1, 1], down: 0, met: true });
+    await sim.stop();
+  });
+
   test("hints that repeat without end put no attempt off", async () => {
     const sim = new SimLinks(8, { faults: { latencyMs: 5 }, hints: false });
     const [a, b] = [sim.node("a"), sim.node("b")];

@@ -120,6 +120,7 @@ describe("an outsider", () => {
     expect([a.links.session("b"), b.links.session("a")]).toEqual([first, second]);
     expect([a.count("down"), b.count("down"), a.fatal, b.fatal]).toEqual([0, 0, undefined, undefined]);
     expect(a.links.peers().map(({ nodeId }) => nodeId)).toEqual(["b"]);
+    expect([a.links.stats().sessionsResumed, b.links.stats().sessionsResumed]).toEqual([0, 0]);
     expect(cryptoOperations() - noisy - undisturbed).toBeLessThan(operationsMax);
     expect(a.links.stats().packetsSent - packets).toBeLessThan(10_000);
     await sim.stop();
@@ -201,6 +202,25 @@ describe("an outsider", () => {
       await sim.stop();
     }
   }, 20_000);
+
+  test("makes a node open so many packets at once, and answer so many hellos, and no more", async () => {
+    const sim = new SimLinks(6);
+    const outsider = new Outsider(sim);
+    const [a, b] = [sim.node("a"), sim.node("b")];
+    await sim.meet(a, b);
+    const hello = outsider.handshakes[0] as Recorded;
+    const receiver = hello.to === "a" ? a : b;
+    const before = { operations: cryptoOperations(), packets: receiver.links.stats().packetsSent };
+    for (let copy = 0; copy < 3_000; copy++) sim.hub.inject("stranger", "a", HANDSHAKE_GARBAGE(hello.packet));
+    await sim.clock.advance(1);
+    expect(cryptoOperations() - before.operations).toBeLessThan(600);
+    expect(a.links.stats().dropped.flood).toBeGreaterThan(2_400);
+    for (let copy = 0; copy < 400; copy++) sim.hub.inject(hello.from, hello.to, hello.packet);
+    await sim.clock.advance(1);
+    const answers = receiver.links.stats().packetsSent - before.packets;
+    expect(answers).toBeLessThan(receiver === a ? 600 : 50);
+    await sim.stop();
+  });
 
   test("fills no memory with nodes that do not exist, and they are not tried for ever", async () => {
     const sim = new SimLinks(4);

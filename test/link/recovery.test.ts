@@ -90,6 +90,18 @@ describe("recovery", () => {
     );
   });
 
+  test("a packet that is due to be lost is lost when its timer fires, at any time of day", () => {
+    for (let round = 0; round < 500; round++) {
+      const { recovery, fates } = recovering();
+      const sentAt = round * 1_234.567_89 + 0.1;
+      recovery.sent(packetOf(0, sentAt, 100));
+      recovery.sent(packetOf(1, sentAt, 100));
+      recovery.acknowledge([{ low: 1, high: 1 }], sentAt + 7.3);
+      recovery.expire(recovery.nextTimerAt() ?? 0);
+      expect({ round, fate: fates.get(0) }).toEqual({ round, fate: ["lost"] });
+    }
+  });
+
   test("over a lossless way nothing is declared lost and no timer is wanted", () => {
     const recovery = new Recovery(new RttEstimator(), undefined, {
       acknowledged: () => undefined,
@@ -120,6 +132,8 @@ describe("lanes", () => {
           const next = sender.peek();
           if (choice % 4 === 0 && next !== undefined) {
             sender.take(next, number);
+            const outstanding = sender.pendingBytes - sender.queuedBytes;
+            expect(outstanding).toBeLessThanOrEqual(Math.max(window, weightOf(next.payload)));
             flying.push({ number: number++, fragment: next });
           } else if (flying.length > 0) {
             const index = Math.floor(choice / 4) % flying.length;

@@ -186,6 +186,21 @@ describe("sessions", () => {
     await sim.stop();
   });
 
+  test("what the network doubles is heard once, datagrams too, sealed or not", async () => {
+    for (const seal of ["always", "never"] as const) {
+      const sim = new SimLinks(11, { faults: { duplicationProbability: 1 } });
+      const [a, b] = [sim.node("a", { seal }), sim.node("b", { seal })];
+      await sim.meet(a, b);
+      for (let index = 0; index < 50; index++) {
+        a.links.session("b")?.datagram(TEST_PORT, numbered(index));
+        await sim.clock.advance(1);
+      }
+      await sim.clock.advance(100);
+      expect(b.count("datagram")).toBe(50);
+      await sim.stop();
+    }
+  });
+
   test("a frame over the limit is refused with the numbers", async () => {
     const sim = new SimLinks(10);
     const [a, b] = [sim.node("a", { frameBytesMax: 1_000 }), sim.node("b")];

@@ -15,8 +15,8 @@ import { Fleet, type Worker } from "./fleet.ts";
 const OPTIONS = { pingIntervalMs: 400, peerTimeoutMs: 2_000, deliveryTimeoutMs: 3_000 };
 /** After the last fault the mesh is whole within this: the peer timeout, the longest pause between two dials, and some. */
 const WHOLE_MS = 15_000;
-const EPISODE_MS: number = scale(8_000, 30_000);
-const TOTAL_MS: number = scale(16_000, 3_600_000);
+const EPISODE_MS: number = scale(10_000, 30_000);
+const TOTAL_MS: number = scale(10_000, 3_600_000);
 /** Descriptors a node may hold more than before the faults: sockets that are just closing. */
 const DESCRIPTORS_SLACK = 8;
 const MEMORY_BYTES_MAX = 1_073_741_824;

@@ -4,11 +4,12 @@ import { type Runtime, RUNTIMES } from "../support/runtimes.ts";
 import { scale } from "../support/scale.ts";
 import { Fleet, type Worker } from "./fleet.ts";
 
-const PEER_TIMEOUT_MS = 3_000;
-const OPTIONS = { pingIntervalMs: 500, peerTimeoutMs: PEER_TIMEOUT_MS };
+/** In full the library's own defaults. */
+const PEER_TIMEOUT_MS: number = scale(1_500, 5_000);
+const OPTIONS = { pingIntervalMs: PEER_TIMEOUT_MS / 5, peerTimeoutMs: PEER_TIMEOUT_MS };
 /** What a busy machine may add to a timeout before somebody looks. */
 const SLACK_MS = 2_000;
-const TRAFFIC_MS: number = scale(1_000, 5_000);
+const TRAFFIC_MS: number = scale(600, 5_000);
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 

@@ -202,8 +202,8 @@ export class Fleet implements AsyncDisposable {
     );
     const fleet = new Fleet(workers, proxies, folder);
     try {
-      for (const worker of workers) await worker.start();
-      for (const worker of workers) await worker.connect();
+      await Promise.all(workers.map((worker) => worker.start()));
+      await Promise.all(workers.map((worker) => worker.connect()));
       await fleet.until("the mesh is whole", () => fleet.isWhole());
       return fleet;
     } catch (thrown) {
