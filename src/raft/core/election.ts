@@ -2,7 +2,7 @@
 import { voterIds } from "./quorum.ts";
 import type { Raft } from "./raft.ts";
 import { appendProposals, broadcastAppend } from "./replication.ts";
-import { NO_ID, type StepResult, type VoteMessage, type VoteResponse } from "./types.ts";
+import { NO_ID, type RaftId, type StepResult, type VoteMessage, type VoteResponse } from "./types.ts";
 
 /** `transfer`: the leader asked for it (thesis, 3.10). */
 export type Campaign = "pre-vote" | "vote" | "transfer";
@@ -34,8 +34,9 @@ function startCampaign(raft: Raft, campaign: Campaign): void {
   const type = pre ? "pre-vote" : "vote";
   for (const to of voterIds(raft.tracker.configuration.voters)) {
     // One's own vote counts when it is stable, so that no vote is ever cast twice (thesis, 3.8).
-    if (to === from) raft.send({ type: `${type}-response`, from, to, term, reject: false });
-    else raft.send({ type, from, to, term, index, logTerm, transfer: campaign === "transfer" });
+    if (to === from) {
+      raft.send({ type: `${type}-response`, from, to, term, reject: false, commit: 0, commitTerm: 0 });
+    } else raft.send({ type, from, to, term, index, logTerm, transfer: campaign === "transfer" });
   }
 }
 
@@ -54,8 +55,30 @@ export function handleVoteRequest(raft: Raft, message: VoteMessage): StepResult 
   }
   // A granted pre-vote carries the term it is for, which is not this member's own.
   const answer = granted ? term : raft.term;
-  raft.send({ type: `${type}-response`, from: raft.id, to: from, term: answer, reject: !granted });
+  refuseOrGrant(raft, type, from, answer, !granted);
   return "taken";
+}
+
+/**
+ * Answers a candidate. A leader that was removed may be the only one to know so: if a candidate without its last
+ * entries still counts it, nobody could ever win. So a refusal by somebody who cannot lead says what is committed,
+ * and the candidate gets to know the configuration in force (thesis, 4.2.2, has the removed leader step down).
+ */
+export function refuseOrGrant(
+  raft: Raft,
+  type: VoteMessage["type"],
+  to: RaftId,
+  term: number,
+  reject: boolean,
+): void {
+  const commit = reject && !raft.promotable ? raft.log.committed : 0;
+  const commitTerm = raft.log.term(commit) ?? 0;
+  raft.send({ type: `${type}-response`, from: raft.id, to, term, reject, commit, commitTerm });
+}
+
+/** What is committed anywhere is committed here too, whatever the term of the news. */
+export function learnCommit(raft: Raft, { commit, commitTerm }: VoteResponse): void {
+  if (commit > 0 && raft.log.matches(commit, commitTerm)) raft.log.commitTo(commit);
 }
 
 /** Counts an answer; answers of the other kind belong to an earlier campaign. */

@@ -37,13 +37,14 @@ export function appliedTo(raft: Raft, index: number, bytes: number): void {
   broadcastAppend(raft);
 }
 
-/** Takes over the log and the members of a leader's snapshot; false when it brings nothing new. */
+/**
+ * Takes over the log and the members of a leader's snapshot; false when it brings nothing new. This member need
+ * not be among them: the entry that adds it may be behind the snapshot.
+ */
 export function restore(raft: Raft, snapshot: Snapshot): boolean {
   if (snapshot.index <= raft.log.committed) return false;
   const configuration = configurationOf(snapshot.confState);
   if (typeof configuration === "string") return false;
-  const { voters, votersOutgoing, learners } = snapshot.confState;
-  if (![...voters, ...votersOutgoing, ...learners].includes(raft.id)) return false;
   if (raft.log.matches(snapshot.index, snapshot.term)) {
     // The log has it all and more: only the commit index is news.
     raft.log.commitTo(snapshot.index);

@@ -43,6 +43,7 @@ export function isSound(message: Message, self: RaftId, term: number): boolean {
       return isPosition(message.index) && Number.isSafeInteger(message.context);
     case "vote-response":
     case "pre-vote-response":
+      return isPosition(message.commit) && isPosition(message.commitTerm);
     case "timeout-now":
       return true;
   }

@@ -11,7 +11,10 @@ export interface RaftOptions {
    * (paper, 5.2). The core has no randomness of its own. Results below `electionTicks` count as that.
    */
   readonly electionTimeoutTicks: () => number;
-  /** The last entry the state machine has after a restart; default: the one before the log's first. */
+  /**
+   * The last entry the state machine has after a restart; default: the one before the log's first. The stored
+   * configuration must be that of this entry.
+   */
   readonly applied?: number;
   /** A leader not heard for so long may be replaced; default 10. */
   readonly electionTicks?: number;

@@ -60,7 +60,7 @@ export class Raft {
     }
     this.tracker.switchTo({ configuration, fresh: new Set() }, this.log.lastIndex);
     if (hardState !== undefined) this.#load(hardState);
-    if (options.applied !== undefined) this.log.appliedTo(options.applied, 0);
+    if (options.applied !== undefined) this.#resume(options.applied);
     if (this.term > 0) this.#loyalUntil = options.electionTicks;
     this.becomeFollower(this.term, NO_ID);
   }
@@ -151,17 +151,33 @@ export class Raft {
     if (own !== undefined) own.maybeUpdate(this.log.lastIndex);
   }
 
-  #load({ term, vote, commit }: HardState): void {
-    if (commit < this.log.committed || commit > this.log.lastIndex) {
+  /** What a state machine has applied was committed, even if the stored commit index lags behind. */
+  #resume(applied: number): void {
+    if (applied > this.log.lastIndex) {
       throw new FlotillaError(
         "malformed",
-        `start of Raft member ${this.id}: stored commit ${commit} is not within the stored log, which is ` +
-          `${this.log.committed} to ${this.log.lastIndex}`,
+        `start of Raft member ${this.id}: entry ${applied} is applied, but the stored log ends at ${this.log.lastIndex}`,
       );
     }
-    this.term = term;
-    this.vote = vote;
-    this.log.committed = commit;
+    this.log.commitTo(applied);
+    this.log.appliedTo(applied, 0);
+  }
+
+  /**
+   * A crash may have kept the entries or the snapshot of a ready and not its hard state, of which nobody was told:
+   * then the log knows better what is committed, and that its last term has begun.
+   */
+  #load({ term, vote, commit }: HardState): void {
+    if (commit > this.log.lastIndex) {
+      throw new FlotillaError(
+        "malformed",
+        `start of Raft member ${this.id}: entry ${commit} is committed, but the stored log ends at ` +
+          `${this.log.lastIndex}`,
+      );
+    }
+    this.term = Math.max(term, this.log.lastTerm);
+    this.vote = this.term === term ? vote : NO_ID;
+    this.log.commitTo(commit);
   }
 }
 

@@ -70,7 +70,9 @@ export class RawNode {
   constructor(options: RaftOptions) {
     this.#raft = new Raft(resolveRaftOptions(options));
     this.#softState = this.#currentSoftState();
-    this.#hardState = this.#raft.hardState;
+    // What the log taught about the term is written again before anybody is told.
+    const { term, vote } = options.storage.initialState().hardState ?? this.#raft.hardState;
+    this.#hardState = { ...this.#raft.hardState, term, vote };
   }
 
   /** One tick of the driver's clock has passed. */
@@ -221,6 +223,11 @@ export class RawNode {
       configuration: tracker.configuration,
       transferee,
     };
+  }
+
+  /** The term of an entry of this member's log, written or not; undefined for one that is not there any more. */
+  termAt(index: number): number | undefined {
+    return this.#raft.log.term(index);
   }
 
   /** Every member's progress, ascending by id. It means something on a leader only, and must not be changed. */

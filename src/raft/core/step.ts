@@ -1,5 +1,5 @@
 /** The rules that hold in every role: terms, and who may ask for votes. Then the role decides. */
-import { handleVoteRequest } from "./election.ts";
+import { handleVoteRequest, learnCommit, refuseOrGrant } from "./election.ts";
 import { stepCandidate, stepFollower } from "./follower.ts";
 import { stepLeader } from "./leader.ts";
 import type { Raft } from "./raft.ts";
@@ -7,6 +7,7 @@ import { type Message, NO_ID, type StepResult } from "./types.ts";
 
 /** Takes a sound message. */
 export function step(raft: Raft, message: Message): StepResult {
+  if (message.type === "vote-response" || message.type === "pre-vote-response") learnCommit(raft, message);
   // Proposals and reads have no term: they may be of any.
   if (message.term > raft.term) {
     if (!meetHigherTerm(raft, message)) return "ignored";
@@ -69,7 +70,7 @@ function meetLowerTerm(raft: Raft, { type, from }: Message): StepResult {
     return "taken";
   }
   if (type === "pre-vote") {
-    raft.send({ type: "pre-vote-response", from: id, to: from, term, reject: true });
+    refuseOrGrant(raft, type, from, term, true);
     return "taken";
   }
   return "ignored";

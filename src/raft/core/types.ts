@@ -135,6 +135,9 @@ export interface VoteMessage extends Envelope {
 export interface VoteResponse extends Envelope {
   readonly type: "vote-response" | "pre-vote-response";
   readonly reject: boolean;
+  /** A refusal by a member that cannot lead itself: the last entry it knows to be committed; else 0 and 0. */
+  readonly commit: number;
+  readonly commitTerm: number;
 }
 
 export interface SnapshotMessage extends Envelope {

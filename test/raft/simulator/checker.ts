@@ -1,0 +1,339 @@
+/** What must hold whatever happens; asked after every step. */
+import {
+  type Configuration,
+  configurationOf,
+  EMPTY_CONFIGURATION,
+} from "../../../src/raft/core/configuration.ts";
+import { changeConfiguration } from "../../../src/raft/core/conf_change.ts";
+import type { Ready } from "../../../src/raft/core/raw_node.ts";
+import type { ConfState, Entry, Message, RaftId, ReadState, Role } from "../../../src/raft/core/types.ts";
+import { type AppliedState, hashAfter, type Machine } from "./machine.ts";
+
+export class SimulationFailure extends Error {}
+
+function fail(rule: string, detail: string): never {
+  throw new SimulationFailure(`${rule}: ${detail}`);
+}
+
+/** What was last seen of one member. */
+interface Seen {
+  run: number;
+  term: number;
+  commit: number;
+  role: Role;
+  lastIndex: number;
+  lastTerm: number;
+  sentTerm: number;
+  /** The newest configuration change in its log. */
+  confIndex: number;
+}
+
+interface Committed {
+  readonly entry: Entry | undefined;
+  readonly term: number;
+  /** The term of the leader that committed it. */
+  readonly byTerm: number;
+  readonly hash: number;
+}
+
+/** Above the largest entry that is proposed. */
+const DATA_BYTES_MAX = 400;
+
+export interface Limits {
+  readonly inflightMessagesMax: number;
+  readonly inflightBytesMax: number;
+  readonly messageBytesMax: number;
+}
+
+export class Checker {
+  readonly #machines: readonly Machine[];
+  readonly #limits: Limits;
+  readonly #seen = new Map<RaftId, Seen>();
+  readonly #leaders = new Map<number, RaftId>();
+  /** Whom a member voted for, by member and term. */
+  readonly #votes = new Map<string, RaftId>();
+  /** Every entry that was ever in a log, by term and index, with the term of the entry before it. */
+  readonly #entries = new Map<number, { readonly entry: Entry; readonly before: number }>();
+  readonly #committed: Committed[] = [];
+  readonly #reads = new Map<number, number>();
+  #configuration: Configuration = EMPTY_CONFIGURATION;
+
+  /** Everybody starts with the first entry, which is in `start`. */
+  constructor(machines: readonly Machine[], start: AppliedState, limits: Limits) {
+    this.#machines = machines;
+    this.#limits = limits;
+    for (let index = 0; index <= start.index; index++) {
+      this.#committed.push({
+        entry: undefined,
+        term: index === 0 ? 0 : start.term,
+        byTerm: 0,
+        hash: start.hash,
+      });
+    }
+    const configuration = configurationOf(start.confState);
+    if (typeof configuration !== "string") this.#configuration = configuration;
+  }
+
+  /** The highest index that any leader has committed. */
+  get maxCommitted(): number {
+    return this.#committed.length - 1;
+  }
+
+  /** The configuration after the highest committed entry. */
+  get configuration(): Configuration {
+    return this.#configuration;
+  }
+
+  committedEntry(index: number): Entry | undefined {
+    return this.#committed[index]?.entry;
+  }
+
+  /** Looks at a member after it has done something; whether its role or term changed. */
+  observe(machine: Machine): boolean {
+    const { raw, raftId, run } = machine;
+    if (raw === undefined) return false;
+    const { term, commit, lastIndex, softState: { role } } = raw.status();
+    let seen = this.#seen.get(raftId);
+    if (seen === undefined) {
+      seen = { run, term, commit: 0, role: "follower", lastIndex: 0, lastTerm: 0, sentTerm: 0, confIndex: 0 };
+      this.#seen.set(raftId, seen);
+    }
+    // A crash may take back a term that nobody was told of.
+    const lowest = run === seen.run ? seen.term : seen.sentTerm;
+    if (term < lowest) fail("terms never fall", `member ${raftId} went from ${lowest} to ${term}`);
+    if (run === seen.run && commit < seen.commit) {
+      fail("commits never fall", `member ${raftId} went from ${seen.commit} to ${commit}`);
+    }
+    const stillLeads = role === "leader" && seen.role === "leader" && run === seen.run && term === seen.term;
+    if (stillLeads && lastIndex !== seen.lastIndex) {
+      const kept = lastIndex > seen.lastIndex && raw.termAt(seen.lastIndex) === seen.lastTerm;
+      if (!kept) fail("a leader only appends", `leader ${raftId} changed entry ${seen.lastIndex}`);
+    }
+    if (role === "leader" && !stillLeads) this.#newLeader(machine, term, lastIndex);
+    if (commit > seen.commit) this.#checkCommits(machine, seen.commit, commit, term, role);
+    if (role === "leader") this.#checkWindows(machine);
+    const changed = role !== seen.role || term !== seen.term;
+    seen.run = run;
+    seen.term = term;
+    seen.commit = commit;
+    seen.role = role;
+    if (lastIndex !== seen.lastIndex || changed) {
+      seen.lastIndex = lastIndex;
+      seen.lastTerm = raw.termAt(lastIndex) ?? 0;
+    }
+    return changed;
+  }
+
+  /** A ready was handed out: its entries are in the member's log from now on. True when one changes members. */
+  handedOut(machine: Machine, { entries }: Ready): boolean {
+    const { raw, raftId } = machine;
+    let changes = false;
+    for (const entry of entries) {
+      const before = raw?.termAt(entry.index - 1) ?? 0;
+      const key = entry.term * 2 ** 20 + entry.index;
+      const known = this.#entries.get(key);
+      if (known === undefined) this.#entries.set(key, { entry, before });
+      else if (known.entry !== entry) fail("log matching", `two entries ${entry.term}/${entry.index}`);
+      else if (known.before !== before && raw?.termAt(entry.index - 1) !== undefined) {
+        fail(
+          "log matching",
+          `entry ${entry.term}/${entry.index} follows terms ${known.before} and ${before}`,
+        );
+      }
+      if (entry.type === "conf-change") {
+        changes = true;
+        this.#checkSingleChange(machine, entry);
+      }
+      const seen = this.#seen.get(raftId);
+      if (seen !== undefined && seen.confIndex >= entry.index) seen.confIndex = 0;
+      if (seen !== undefined && entry.type === "conf-change") seen.confIndex = entry.index;
+    }
+    return changes;
+  }
+
+  /** A message leaves: everything it rests on must survive a crash at this moment. */
+  sends(machine: Machine, message: Message): void {
+    const { disk, raftId } = machine;
+    const { term, vote } = disk.durableHardState ?? { term: 0, vote: 0 };
+    const { type } = message;
+    if (type === "pre-vote" || type === "pre-vote-response" || message.term === 0) return;
+    if (term < message.term) {
+      fail(
+        "terms are durable before they are sent",
+        `member ${raftId} sends ${type} of ${message.term}, has ${term}`,
+      );
+    }
+    const seen = this.#seen.get(raftId);
+    if (seen !== undefined) seen.sentTerm = Math.max(seen.sentTerm, message.term);
+    switch (message.type) {
+      case "vote":
+        return this.#recordVote(raftId, message.term, raftId);
+      case "vote-response":
+        if (message.reject) return;
+        if (term === message.term && vote !== message.to) {
+          fail(
+            "votes are durable before they are sent",
+            `member ${raftId} votes for ${message.to}, has ${vote}`,
+          );
+        }
+        return this.#recordVote(raftId, message.term, message.to);
+      case "append-response":
+        if (!message.reject) this.#checkAcknowledged(machine, message.index, message.term);
+        return;
+      case "append":
+      case "heartbeat":
+        if (message.commit > this.maxCommitted) {
+          fail("only committed indexes are told", `member ${raftId} tells ${message.commit}`);
+        }
+        return;
+      default:
+        return;
+    }
+  }
+
+  /** A pre-vote asks; it must leave the term of whoever is asked alone (thesis, 9.6). */
+  preVoteHandled({ raw, raftId }: Machine, termBefore: number): void {
+    const term = raw?.status().term;
+    if (term !== termBefore) {
+      fail("pre-votes raise no term", `member ${raftId} went from ${termBefore} to ${term}`);
+    }
+  }
+
+  /** A read begins: its answer must not be older than what is committed now. */
+  readBegins(context: number): void {
+    this.#reads.set(context, this.maxCommitted);
+  }
+
+  readEnds(raftId: RaftId, { context, index }: ReadState): void {
+    const atCall = this.#reads.get(context);
+    if (atCall === undefined) fail("reads", `member ${raftId} answers a read ${context} that nobody began`);
+    if (index < atCall) {
+      fail("reads are not stale", `member ${raftId} answers ${index}, committed was ${atCall}`);
+    }
+  }
+
+  /** A member applies an entry; the state after it. */
+  applies(raftId: RaftId, before: AppliedState, entry: Entry, confState: ConfState): AppliedState {
+    const { index, term } = entry;
+    if (index !== before.index + 1) {
+      fail("application is in order", `member ${raftId}: ${index} after ${before.index}`);
+    }
+    const committed = this.#committed[index];
+    if (committed?.entry !== entry) {
+      fail("only committed entries are applied", `member ${raftId}: ${term}/${index}`);
+    }
+    const state = { index, term, hash: hashAfter(before.hash, entry), confState };
+    this.#checkState(raftId, state);
+    return state;
+  }
+
+  /** A member takes over a state from a snapshot. */
+  restores(raftId: RaftId, state: AppliedState): void {
+    this.#checkState(raftId, state);
+  }
+
+  #checkState(raftId: RaftId, { index, hash }: AppliedState): void {
+    if (this.#committed[index]?.hash !== hash) fail("states are equal", `member ${raftId} at ${index}`);
+  }
+
+  #recordVote(raftId: RaftId, term: number, candidate: RaftId): void {
+    const key = `${raftId}:${term}`;
+    const earlier = this.#votes.get(key);
+    if (earlier !== undefined && earlier !== candidate) {
+      fail("one vote a term", `member ${raftId} votes for ${earlier} and ${candidate} in ${term}`);
+    }
+    this.#votes.set(key, candidate);
+  }
+
+  #checkAcknowledged({ raftId, disk, raw }: Machine, index: number, term: number): void {
+    // While it was written, a snapshot may have covered the entry, or the leader of a later term replaced it.
+    const replaced = (raw?.status().term ?? 0) > term;
+    const expected = raw?.termAt(index) ?? this.#committed[index]?.term;
+    if (disk.isDurable(index, replaced ? disk.term(index) : expected)) return;
+    fail("entries are durable before they are acknowledged", `member ${raftId} acknowledges ${index}`);
+  }
+
+  #newLeader({ raw, raftId }: Machine, term: number, lastIndex: number): void {
+    const other = this.#leaders.get(term);
+    if (other !== undefined && other !== raftId) {
+      fail("one leader a term", `${other} and ${raftId} lead ${term}`);
+    }
+    this.#leaders.set(term, raftId);
+    // A leader of an old term may come late: what later leaders committed meanwhile need not be in its log.
+    let index = this.maxCommitted;
+    while (index > 0 && (this.#committed[index]?.byTerm ?? 0) >= term) index--;
+    const has = raw?.termAt(index), wanted = this.#committed[index]?.term;
+    if (index > lastIndex || (has !== undefined && has !== wanted)) {
+      fail("leader completeness", `leader ${raftId} of ${term} lacks committed entry ${wanted}/${index}`);
+    }
+  }
+
+  #checkCommits(machine: Machine, from: number, to: number, term: number, role: Role): void {
+    const { raw, raftId } = machine;
+    for (let index = from + 1; index <= to; index++) {
+      const ours = raw?.termAt(index);
+      const known = this.#committed[index];
+      if (known === undefined) this.#commit(machine, index, ours, term, role);
+      else if (ours !== undefined && ours !== known.term) {
+        fail(
+          "one value for each committed index",
+          `member ${raftId} has ${ours}/${index}, not ${known.term}/${index}`,
+        );
+      }
+    }
+  }
+
+  #commit(machine: Machine, index: number, term: number | undefined, byTerm: number, role: Role): void {
+    const { raw, raftId } = machine;
+    if (role !== "leader") {
+      fail("leaders commit", `${role} ${raftId} knows of commit ${index} before any leader`);
+    }
+    const entry = term === undefined ? undefined : this.#entries.get(term * 2 ** 20 + index)?.entry;
+    if (entry === undefined) fail("only known entries commit", `leader ${raftId}: entry ${term}/${index}`);
+    const voters = raw?.status().configuration.voters;
+    for (const half of voters === undefined ? [] : [voters.incoming, voters.outgoing]) {
+      // A member that lost its disk had the entry when it said so.
+      const has = (id: RaftId): boolean => {
+        const holder = this.#machines.find((each) => each.raftId === id);
+        return holder === undefined || holder.disk.isDurable(index, term);
+      };
+      const holders = [...half].filter(has).length;
+      if (half.size > 0 && holders * 2 <= half.size) {
+        fail("commits are durable on a quorum", `entry ${term}/${index} is on ${holders} of ${[...half]}`);
+      }
+    }
+    const hash = hashAfter(this.#committed[index - 1]?.hash ?? 0, entry);
+    this.#committed.push({ entry, term: entry.term, byTerm, hash });
+    if (entry.type !== "conf-change") return;
+    const changed = changeConfiguration(this.#configuration, entry.change);
+    if (!("refused" in changed)) this.#configuration = changed.configuration;
+  }
+
+  #checkSingleChange({ raw, raftId }: Machine, entry: Entry): void {
+    const status = raw?.status();
+    const confIndex = this.#seen.get(raftId)?.confIndex ?? 0;
+    if (status?.softState.role !== "leader" || status.term !== entry.term || confIndex >= entry.index) return;
+    if (confIndex > status.commit) {
+      fail(
+        "one uncommitted configuration change",
+        `leader ${raftId} has ${confIndex} and adds ${entry.index}`,
+      );
+    }
+  }
+
+  #checkWindows({ raw, raftId }: Machine): void {
+    if (raw === undefined) return;
+    const { inflightMessagesMax, inflightBytesMax, messageBytesMax } = this.#limits;
+    for (const [id, { inflights, match, next }] of raw.progress()) {
+      // The last message may go over the limit of bytes, and be one entry larger than a message should be.
+      const bytesMax = inflightBytesMax + Math.max(messageBytesMax, DATA_BYTES_MAX);
+      if (inflights.count > inflightMessagesMax || inflights.bytes > bytesMax) {
+        fail(
+          "windows hold",
+          `leader ${raftId} sent ${id} ${inflights.count} messages, ${inflights.bytes} bytes`,
+        );
+      }
+      if (match >= next) fail("match is below next", `leader ${raftId} about ${id}: ${match}, ${next}`);
+    }
+  }
+}
