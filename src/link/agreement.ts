@@ -4,6 +4,7 @@ import type { Random } from "../lib/random.ts";
 import type { Path } from "../transport.ts";
 import type { ClusterKeys } from "./cluster_keys.ts";
 import type { Introduction, LanePositions, PlainOffer, Reply } from "./handshake_wire.ts";
+import type { LinkOptions } from "./options.ts";
 import type { PacketSpaceOptions } from "./packet_space.ts";
 import { plainProtection, SealedProtection } from "./protection.ts";
 
@@ -83,6 +84,18 @@ export function agree(
       protection: plain ? plainProtection : new SealedProtection(sendSecret, receiveSecret),
     },
   };
+}
+
+/** What a side offers on `path`; `allPrivate` where the transport declares that every way is. */
+export function plainOffer(
+  seal: LinkOptions["seal"],
+  allPrivate: boolean,
+  path: Path | undefined,
+): PlainOffer {
+  const isContent = path === undefined ? allPrivate : path.private;
+  if (seal === "always" || (seal === "auto" && !isContent)) return "no";
+  if (path === undefined) return "declared";
+  return path.outbound ? "opened" : "accepted";
 }
 
 /**

@@ -4,6 +4,7 @@ import { FlotillaError, reasonOf, shown } from "../lib/errors.ts";
 import type { Logger } from "../lib/logger.ts";
 import { jittered, type Random } from "../lib/random.ts";
 import type { ClusterTransport, Path, TransportSink } from "../transport.ts";
+import { plainOffer } from "./agreement.ts";
 import { ClusterKeys } from "./cluster_keys.ts";
 import {
   type DownReason,
@@ -16,12 +17,12 @@ import {
   STREAMS,
 } from "./contract.ts";
 import { Gate } from "./gate.ts";
-import type { PlainOffer } from "./handshake_wire.ts";
 import { PACKET } from "./packet.ts";
 import { type PacketSpace, tagOf } from "./packet_space.ts";
 import type { LinkEnvironment } from "./environment.ts";
 import { LINK_DEFAULTS, type LinkOptions } from "./options.ts";
 import { PeerLink } from "./peer_link.ts";
+import { Services } from "./services.ts";
 import { emptyStats } from "./stats.ts";
 import { LINK_PORT, type LinkSession, type SessionLimits } from "./session.ts";
 
@@ -48,7 +49,7 @@ export class ClusterLinks implements Links {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #logger: Logger;
-  readonly #services = new Map<number, LinkService>();
+  readonly #services: Services;
   readonly #peers = new Map<string, PeerLink>();
   /** By the tag that the peer writes into its packets. */
   readonly #spaces = new Map<number, { readonly space: PacketSpace; readonly nodeId: string }>();
@@ -56,8 +57,6 @@ export class ClusterLinks implements Links {
   #gate: Gate | undefined;
   #environment: LinkEnvironment | undefined;
   #state: "new" | "running" | "stopped" = "new";
-  /** The session whose `up` is being announced, and to how many services so far. */
-  #beginning: { readonly session: LinkSession; told: number } | undefined;
   #ticker: Timer | undefined;
   #announcer: Timer | undefined;
   #lastTickAt = 0;
@@ -77,15 +76,15 @@ export class ClusterLinks implements Links {
     this.#clock = context.clock;
     this.#random = context.random;
     this.#logger = context.logger;
+    this.#services = new Services(context.logger);
     this.incarnation = hex(context.random.bytes(8));
   }
 
   register(port: number, service: LinkService): void {
-    const usable = Number.isInteger(port) && port > LINK_PORT && port <= 255 && !this.#services.has(port);
-    if (!usable || this.#state !== "new") {
+    const usable = this.#state === "new" && Number.isInteger(port) && port > LINK_PORT && port <= 255;
+    if (!usable || !this.#services.add(port, service)) {
       throw new FlotillaError("invalid-option", `cannot register a service under port ${shown(port)}`);
     }
-    this.#services.set(port, service);
   }
 
   async start(): Promise<void> {
@@ -310,7 +309,7 @@ export class ClusterLinks implements Links {
       },
       send: (nodeId, packet, path) => this.#send(nodeId, packet, path),
       confirm: (nodeId, path) => this.#transport.confirm(nodeId, path),
-      plainOffer: (path) => this.#plainOffer(path),
+      plainOffer: (path) => plainOffer(this.#options.seal, this.#transport.features.has("private"), path),
       receiveWindowBytes: () => this.#receiveWindowBytes(lossless),
       newTag: () => this.#newTag(),
       addSpace: (space, nodeId) => void this.#spaces.set(space.tagIn, { space, nodeId }),
@@ -321,16 +320,10 @@ export class ClusterLinks implements Links {
       down: (session, reason) => this.#down(session, reason, lossless),
       suspect: (session, suspected) =>
         this.#tell(session, (service) => service.suspect?.(session, suspected)),
-      frame: (session, lane, port, frame) => this.#service(port).frame?.(session, lane, frame),
-      datagram: (session, port, payload) => this.#service(port).datagram?.(session, payload),
+      frame: (session, lane, port, frame) => this.#services.at(port).frame?.(session, lane, frame),
+      datagram: (session, port, payload) => this.#services.at(port).datagram?.(session, payload),
       writable: (session, lane) => this.#tell(session, (service) => service.writable?.(session, lane)),
     };
-  }
-
-  #service(port: number): LinkService {
-    const service = this.#services.get(port);
-    if (service === undefined) throw new FlotillaError("malformed", `nothing serves port ${port}`);
-    return service;
   }
 
   #up(session: LinkSession, lossless: boolean): void {
@@ -340,61 +333,25 @@ export class ClusterLinks implements Links {
       incarnation: session.incarnation,
       sealed: session.space?.sealed,
     });
-    const beginning = this.#beginning = { session, told: 0 };
-    this.#tell(session, (service) => {
-      beginning.told++;
-      service.up?.(session);
-    });
-    this.#beginning = undefined;
+    if (!this.#services.up(session)) this.#endFaulty(session);
     if (!lossless) this.#shareWindow();
   }
 
   #down(session: LinkSession, reason: DownReason, lossless: boolean): void {
     this.#stats.sessionsEnded++;
     this.#logger.info("node down", { peer: session.nodeId, incarnation: session.incarnation, reason });
-    const told = this.#beginning?.session === session ? this.#beginning.told : this.#services.size;
-    for (const service of [...this.#services.values()].slice(0, told)) {
-      this.#guarded(session, () => service.down?.(session, reason));
-    }
+    this.#services.down(session, reason);
     if (!lossless && this.#state === "running") this.#shareWindow();
   }
 
-  /** Tells every service while the session lives. One that throws ends it, once the others have heard. */
   #tell(session: LinkSession, call: (service: LinkService) => void): void {
-    let failed = false;
-    for (const service of this.#services.values()) {
-      if (session.live && !this.#guarded(session, () => call(service))) failed = true;
-    }
+    if (!this.#services.tell(session, call)) this.#endFaulty(session);
+  }
+
+  /** A service threw on it. */
+  #endFaulty(session: LinkSession): void {
     const peer = this.#peers.get(session.nodeId);
-    if (failed && peer?.session === session) peer.end("fault");
-  }
-
-  /** False when `call` threw, which is logged. */
-  #guarded(session: LinkSession, call: () => void): boolean {
-    try {
-      call();
-      return true;
-    } catch (thrown) {
-      this.#logger.error("a service failed", { peer: session.nodeId, reason: reasonOf(thrown) });
-      return false;
-    }
-  }
-
-  #plainOffer(path: Path | undefined): PlainOffer {
-    if (!this.#plainOn(path)) return "no";
-    if (path === undefined) return "declared";
-    return path.outbound ? "opened" : "accepted";
-  }
-
-  #plainOn(path: Path | undefined): boolean {
-    switch (this.#options.seal) {
-      case "always":
-        return false;
-      case "never":
-        return true;
-      case "auto":
-        return path === undefined ? this.#transport.features.has("private") : path.private;
-    }
+    if (peer?.session === session) peer.end("fault");
   }
 
   #receiveWindowBytes(lossless: boolean): number {

@@ -21,7 +21,9 @@ describe("handshakes that cross", () => {
   test("two nodes that start at any two moments become up once each, whatever crosses", async () => {
     for (let seed = 1; seed <= scale(20, 2_000); seed++) {
       const random = seededRandom(seed);
-      const sim = new SimLinks(seed, { faults: { latencyMs: random.float() * 120, jitterMs: random.float() * 120 } });
+      const sim = new SimLinks(seed, {
+        faults: { latencyMs: random.float() * 120, jitterMs: random.float() * 120 },
+      });
       const [a, b] = [sim.node("a"), sim.node("b")];
       const [first, second] = random.float() < 0.5 ? [a, b] : [b, a];
       await sim.start(first);
@@ -54,30 +56,42 @@ describe("handshakes that cross", () => {
         await sim.clock.advance(random.float() * 300);
       }
       await sim.clock.advance(4_000);
-      expect({ seed, down: a.count("down") + b.count("down"), met: met([a, b]), got: b.frames().map(numberOf) })
+      expect({
+        seed,
+        down: a.count("down") + b.count("down"),
+        met: met([a, b]),
+        got: b.frames().map(numberOf),
+      })
         .toEqual({ seed, down: 0, met: true, got: [0, 1, 2] });
       await sim.stop();
     }
   }, LIMIT_MS);
 
-  test.each([0, 15, 35, 55])("a node that begins an attempt %i ms after it answered one settles with the peer on one of them", async (lateMs) => {
-    const sim = new SimLinks(7, { faults: { latencyMs: 20 }, hints: false });
-    const [a, b] = [sim.node("a"), sim.node("b")];
-    let answered = false;
-    sim.hub.tap(({ from, packet }) => {
-      if (packet[0] === PACKET.announce) return false;
-      if (from !== "a" || answered) return true;
-      answered = true;
-      sim.clock.timer(lateMs, () => sim.hub.inject("b", "a", Uint8Array.of(PACKET.announce)));
-      return true;
-    });
-    await sim.start(a, b);
-    sim.hub.inject("a", "b", Uint8Array.of(PACKET.announce));
-    await sim.clock.advance(6_000);
-    expect({ up: [a.count("up"), b.count("up")], down: a.count("down") + b.count("down"), met: met([a, b]) })
-      .toEqual({ up: [1, 1], down: 0, met: true });
-    await sim.stop();
-  });
+  test.each([0, 15, 35, 55])(
+    "a node that begins an attempt %i ms after it answered one settles with the peer on one of them",
+    async (lateMs) => {
+      const sim = new SimLinks(7, { faults: { latencyMs: 20 }, hints: false });
+      const [a, b] = [sim.node("a"), sim.node("b")];
+      let answered = false;
+      sim.hub.tap(({ from, packet }) => {
+        if (packet[0] === PACKET.announce) return false;
+        if (from !== "a" || answered) return true;
+        answered = true;
+        sim.clock.timer(lateMs, () => sim.hub.inject("b", "a", Uint8Array.of(PACKET.announce)));
+        return true;
+      });
+      await sim.start(a, b);
+      sim.hub.inject("a", "b", Uint8Array.of(PACKET.announce));
+      await sim.clock.advance(6_000);
+      expect({
+        up: [a.count("up"), b.count("up")],
+        down: a.count("down") + b.count("down"),
+        met: met([a, b]),
+      })
+        .toEqual({ up: [1, 1], down: 0, met: true });
+      await sim.stop();
+    },
+  );
 
   test("of two attempts that are both confirmed the one of the lower id counts, on both sides", async () => {
     const sim = new SimLinks(9, { faults: { latencyMs: 20 }, hints: false });
@@ -130,7 +144,12 @@ describe("handshakes that cross", () => {
       sent++;
       clock.timer(1, () => sink?.peerGone(nodeId));
     };
-    const links = new ClusterLinks(transport, { clusterName: "test" }, { nodeId: "a", clock, random, logger: silentLogger });
+    const links = new ClusterLinks(transport, { clusterName: "test" }, {
+      nodeId: "a",
+      clock,
+      random,
+      logger: silentLogger,
+    });
     const started = links.start();
     await clock.advance(0);
     await started;
@@ -195,14 +214,21 @@ describe("two nodes under one id", () => {
       const faults = { latencyMs: random.float() * 30, jitterMs: random.float() * 30 };
       const sim = new SimLinks(seed, { faults: random.float() < 0.3 ? { latencyMs: 0 } : faults });
       const [a, one, two] = [sim.node(seed % 2 === 0 ? "a" : "c"), sim.node("b"), sim.node("b")];
-      for (const twin of [one, two]) twin.links.onFatal = (error) => {
-        twin.fatal = error;
-        void twin.links.stop();
-      };
+      for (const twin of [one, two]) {
+        twin.links.onFatal = (error) => {
+          twin.fatal = error;
+          void twin.links.stop();
+        };
+      }
       await sim.start(a, one, two);
       await sim.clock.advance(20_000);
       const fatal = [one, two].filter((twin) => twin.fatal !== undefined);
-      expect({ seed, fatal: fatal.map((twin) => twin.fatal?.code), ups: a.count("up"), downs: a.count("down") })
+      expect({
+        seed,
+        fatal: fatal.map((twin) => twin.fatal?.code),
+        ups: a.count("up"),
+        downs: a.count("down"),
+      })
         .toEqual({ seed, fatal: ["id-in-use"], ups: 1, downs: 0 });
       expect(a.links.peer("b")?.incarnation).toBe((fatal[0] === one ? two : one).links.incarnation);
       await sim.stop();

@@ -44,7 +44,9 @@ export class Schedule {
     const breaches = [...this.#history.check(true)];
     const [a, b] = [this.#node("a"), this.#node("b")];
     const [one, two] = [a?.links.session("b"), b?.links.session("a")];
-    if (one === undefined || one.id !== two?.id) breaches.push(`no common session: ${one?.id} and ${two?.id}`);
+    if (one === undefined || one.id !== two?.id) {
+      breaches.push(`no common session: ${one?.id} and ${two?.id}`);
+    }
     for (const lane of LANES) {
       if (one?.pendingBytes(lane) !== 0 || two?.pendingBytes(lane) !== 0) {
         breaches.push(`lane ${lane} holds bytes that were never acknowledged`);
@@ -102,7 +104,11 @@ export class Schedule {
   }
 
   async #begin(nodeId: string): Promise<void> {
-    const node = this.#sim.node(nodeId, { seal: this.#seal, laneQueueBytes: 400_000, laneWindowBytes: 150_000 });
+    const node = this.#sim.node(nodeId, {
+      seal: this.#seal,
+      laneQueueBytes: 400_000,
+      laneWindowBytes: 150_000,
+    });
     this.#history.watch(node);
     this.#all.push(node);
     this.#nodes.set(nodeId, node);

@@ -66,7 +66,9 @@ describe("packets altered on their way", () => {
     const header = concatBytes(Uint8Array.of(PACKET.handshake, 1), keys.tag);
     sim.hub.tap(({ packet }) => {
       if (packet[0] !== PACKET.handshake) return;
-      void keys.openHandshake(header, packet.subarray(10)).then((body) => body !== undefined && bodies.push(body));
+      void keys.openHandshake(header, packet.subarray(10)).then((body) =>
+        body !== undefined && bodies.push(body)
+      );
     });
     await sim.meet(a, b);
     const sessions = [a.links.session("b"), b.links.session("a")];

@@ -79,131 +79,147 @@ describe("an outsider", () => {
     ["handshake replays", 3 * 2_600 + 2 * 64 * 16],
     ["data replays", 2_000],
   ] as const;
-  test.each(floods)("with a flood of %s disturbs no traffic, at a bounded cost", async (flood, operationsMax) => {
-    const sim = new SimLinks(1, { faults: { latencyMs: 2 } });
-    const [a, b] = [sim.node("a"), sim.node("b")];
-    const outsider = new Outsider(sim);
-    await sim.meet(a, b);
-    await traffic(sim, [a, b], 100, () => undefined);
-    const [first, second] = [a.links.session("b"), b.links.session("a")];
-    const frames = [a.count("frame"), b.count("frame")];
-    const packets = a.links.stats().packetsSent;
-    const handshakes = outsider.handshakes;
-    const replays = outsider.recorded.slice();
-    const quiet = cryptoOperations();
-    await traffic(sim, [a, b], FLOOD_MS, () => undefined);
-    const undisturbed = cryptoOperations() - quiet;
-    const noisy = cryptoOperations();
-    let stranger = 0;
-    const perRound = scale(8, 40);
-    const rounds = FLOOD_MS / 10;
-    await traffic(sim, [a, b], FLOOD_MS, (round) => {
-      for (let copy = 0; copy < perRound; copy++) {
-        for (const [from, to] of [["a", "b"], ["b", "a"], [`stranger ${stranger++}`, "a"]] as const) {
-          if (flood === "reset") outsider.reset(from, to);
-          if (flood === "refuse") sim.hub.inject(from, to, Uint8Array.of(PACKET.refuse, 1, copy % 5));
-          if (flood === "announce") sim.hub.inject(from, to, Uint8Array.of(PACKET.announce));
-          if (flood === "handshake garbage") {
-            sim.hub.inject(from, to, HANDSHAKE_GARBAGE(handshakes[0]?.packet ?? new Uint8Array(10)));
-          }
-          if (flood === "handshake replays") {
-            const replay = handshakes[(round + copy) % handshakes.length] as Recorded;
-            sim.hub.inject(from, to, replay.packet);
-          }
-          if (flood === "data replays") {
-            const replay = replays[(round * perRound + copy) % replays.length] as Recorded;
-            sim.hub.inject(replay.from, replay.to, replay.packet);
-          }
-        }
-      }
-    });
-    expect([a.count("frame"), b.count("frame")]).toEqual(frames.map((count) => count + 2 * rounds));
-    expect(b.frames().map(numberOf).slice(-rounds)).toEqual(Array.from({ length: rounds }, (_, index) => index));
-    expect([a.links.session("b"), b.links.session("a")]).toEqual([first, second]);
-    expect([a.count("down"), b.count("down"), a.fatal, b.fatal]).toEqual([0, 0, undefined, undefined]);
-    expect(a.links.peers().map(({ nodeId }) => nodeId)).toEqual(["b"]);
-    expect([a.links.stats().sessionsResumed, b.links.stats().sessionsResumed]).toEqual([0, 0]);
-    expect(cryptoOperations() - noisy - undisturbed).toBeLessThan(operationsMax);
-    expect(a.links.stats().packetsSent - packets).toBeLessThan(10_000);
-    await sim.stop();
-    expect(sim.clock.timers).toBe(0);
-  });
-
-  test.each(["lossless", "lossy"] as const)("cannot keep two nodes apart that lost their %s way, whatever it sends", async (kind) => {
-    const sim = new SimLinks(2, { features: kind === "lossless" ? ["lossless"] : [], faults: { latencyMs: 5 } });
-    const outsider = new Outsider(sim);
-    const [a, old] = [sim.node("a"), sim.node("b")];
-    await sim.meet(a, old);
-    // Hellos of several dead incarnations are on record.
-    let b = old;
-    for (let run = 0; run < scale(2, 4); run++) {
-      const stopped = b.links.stop();
-      await sim.clock.advance(10);
-      await stopped;
-      b = sim.node("b");
-      await sim.start(b);
-      await sim.clock.runUntil(() => met([a, b]));
-    }
-    const [first, ups] = [a.links.session("b"), a.count("up")];
-    const handshakes = outsider.handshakes;
-    const storm = async (forMs: number): Promise<void> => {
-      for (let at = 0; at < forMs; at += 10) {
-        for (let copy = 0; copy < scale(3, 8); copy++) {
-          const replay = handshakes[(at + copy * 7) % handshakes.length] as Recorded;
-          sim.hub.inject(replay.from, replay.to, replay.packet);
-          for (const [from, to] of [["a", "b"], ["b", "a"]] as const) {
-            sim.hub.inject(from, to, HANDSHAKE_GARBAGE(replay.packet));
-            sim.hub.inject(from, to, Uint8Array.of(PACKET.announce));
-            outsider.reset(from, to);
-          }
-        }
-        await sim.clock.advance(10);
-      }
-    };
-    const cuts = scale(1, 3);
-    for (let cut = 0; cut < cuts; cut++) {
-      sim.hub.cut("a", "b");
-      first?.send(MESSAGES, TEST_PORT, numbered(cut));
-      await storm(200);
-      sim.hub.heal();
-      await storm(scale(1_500, 3_500));
-      expect({ cut, met: met([a, b]) }).toEqual({ cut, met: true });
-    }
-    expect(b.frames().map(numberOf)).toEqual(Array.from({ length: cuts }, (_, cut) => cut));
-    expect(a.links.session("b")).toBe(first);
-    expect([a.count("up"), b.count("down"), b.fatal]).toEqual([ups, 0, undefined]);
-    await sim.stop();
-    expect(sim.clock.timers).toBe(0);
-  }, 20_000);
-
-  test("that replays everything right after a restart neither revives the dead run nor stops the new one", async () => {
-    for (const kill of [true, false]) {
-      const sim = new SimLinks(3, { faults: { latencyMs: 3 } });
-      const outsider = new Outsider(sim);
+  test.each(floods)(
+    "with a flood of %s disturbs no traffic, at a bounded cost",
+    async (flood, operationsMax) => {
+      const sim = new SimLinks(1, { faults: { latencyMs: 2 } });
       const [a, b] = [sim.node("a"), sim.node("b")];
+      const outsider = new Outsider(sim);
       await sim.meet(a, b);
-      await traffic(sim, [a, b], 200, () => undefined);
-      const delivered = a.count("frame");
+      await traffic(sim, [a, b], 100, () => undefined);
+      const [first, second] = [a.links.session("b"), b.links.session("a")];
+      const frames = [a.count("frame"), b.count("frame")];
+      const packets = a.links.stats().packetsSent;
+      const handshakes = outsider.handshakes;
       const replays = outsider.recorded.slice();
-      if (kill) await b.kill();
-      else {
+      const quiet = cryptoOperations();
+      await traffic(sim, [a, b], FLOOD_MS, () => undefined);
+      const undisturbed = cryptoOperations() - quiet;
+      const noisy = cryptoOperations();
+      let stranger = 0;
+      const perRound = scale(8, 40);
+      const rounds = FLOOD_MS / 10;
+      await traffic(sim, [a, b], FLOOD_MS, (round) => {
+        for (let copy = 0; copy < perRound; copy++) {
+          for (const [from, to] of [["a", "b"], ["b", "a"], [`stranger ${stranger++}`, "a"]] as const) {
+            if (flood === "reset") outsider.reset(from, to);
+            if (flood === "refuse") sim.hub.inject(from, to, Uint8Array.of(PACKET.refuse, 1, copy % 5));
+            if (flood === "announce") sim.hub.inject(from, to, Uint8Array.of(PACKET.announce));
+            if (flood === "handshake garbage") {
+              sim.hub.inject(from, to, HANDSHAKE_GARBAGE(handshakes[0]?.packet ?? new Uint8Array(10)));
+            }
+            if (flood === "handshake replays") {
+              const replay = handshakes[(round + copy) % handshakes.length] as Recorded;
+              sim.hub.inject(from, to, replay.packet);
+            }
+            if (flood === "data replays") {
+              const replay = replays[(round * perRound + copy) % replays.length] as Recorded;
+              sim.hub.inject(replay.from, replay.to, replay.packet);
+            }
+          }
+        }
+      });
+      expect([a.count("frame"), b.count("frame")]).toEqual(frames.map((count) => count + 2 * rounds));
+      expect(b.frames().map(numberOf).slice(-rounds)).toEqual(
+        Array.from({ length: rounds }, (_, index) => index),
+      );
+      expect([a.links.session("b"), b.links.session("a")]).toEqual([first, second]);
+      expect([a.count("down"), b.count("down"), a.fatal, b.fatal]).toEqual([0, 0, undefined, undefined]);
+      expect(a.links.peers().map(({ nodeId }) => nodeId)).toEqual(["b"]);
+      expect([a.links.stats().sessionsResumed, b.links.stats().sessionsResumed]).toEqual([0, 0]);
+      expect(cryptoOperations() - noisy - undisturbed).toBeLessThan(operationsMax);
+      expect(a.links.stats().packetsSent - packets).toBeLessThan(10_000);
+      await sim.stop();
+      expect(sim.clock.timers).toBe(0);
+    },
+  );
+
+  test.each(["lossless", "lossy"] as const)(
+    "cannot keep two nodes apart that lost their %s way, whatever it sends",
+    async (kind) => {
+      const sim = new SimLinks(2, {
+        features: kind === "lossless" ? ["lossless"] : [],
+        faults: { latencyMs: 5 },
+      });
+      const outsider = new Outsider(sim);
+      const [a, old] = [sim.node("a"), sim.node("b")];
+      await sim.meet(a, old);
+      // Hellos of several dead incarnations are on record.
+      let b = old;
+      for (let run = 0; run < scale(2, 4); run++) {
         const stopped = b.links.stop();
         await sim.clock.advance(10);
         await stopped;
+        b = sim.node("b");
+        await sim.start(b);
+        await sim.clock.runUntil(() => met([a, b]));
       }
-      const again = sim.node("b");
-      await sim.start(again);
-      for (let round = 0; round < 30; round++) {
-        for (const { from, to, packet } of replays) sim.hub.inject(from, to, packet);
-        await sim.clock.advance(50);
+      const [first, ups] = [a.links.session("b"), a.count("up")];
+      const handshakes = outsider.handshakes;
+      const storm = async (forMs: number): Promise<void> => {
+        for (let at = 0; at < forMs; at += 10) {
+          for (let copy = 0; copy < scale(3, 8); copy++) {
+            const replay = handshakes[(at + copy * 7) % handshakes.length] as Recorded;
+            sim.hub.inject(replay.from, replay.to, replay.packet);
+            for (const [from, to] of [["a", "b"], ["b", "a"]] as const) {
+              sim.hub.inject(from, to, HANDSHAKE_GARBAGE(replay.packet));
+              sim.hub.inject(from, to, Uint8Array.of(PACKET.announce));
+              outsider.reset(from, to);
+            }
+          }
+          await sim.clock.advance(10);
+        }
+      };
+      const cuts = scale(1, 3);
+      for (let cut = 0; cut < cuts; cut++) {
+        sim.hub.cut("a", "b");
+        first?.send(MESSAGES, TEST_PORT, numbered(cut));
+        await storm(200);
+        sim.hub.heal();
+        await storm(scale(1_500, 3_500));
+        expect({ cut, met: met([a, b]) }).toEqual({ cut, met: true });
       }
-      await sim.clock.runUntil(() => met([a, again]), 10_000);
-      expect(again.fatal).toBeUndefined();
-      expect(a.links.peer("b")?.incarnation).toBe(again.links.incarnation);
-      expect([a.count("frame"), again.count("frame"), a.count("up")]).toEqual([delivered, 0, 2]);
+      expect(b.frames().map(numberOf)).toEqual(Array.from({ length: cuts }, (_, cut) => cut));
+      expect(a.links.session("b")).toBe(first);
+      expect([a.count("up"), b.count("down"), b.fatal]).toEqual([ups, 0, undefined]);
       await sim.stop();
-    }
-  }, 20_000);
+      expect(sim.clock.timers).toBe(0);
+    },
+    20_000,
+  );
+
+  test(
+    "that replays everything right after a restart neither revives the dead run nor stops the new one",
+    async () => {
+      for (const kill of [true, false]) {
+        const sim = new SimLinks(3, { faults: { latencyMs: 3 } });
+        const outsider = new Outsider(sim);
+        const [a, b] = [sim.node("a"), sim.node("b")];
+        await sim.meet(a, b);
+        await traffic(sim, [a, b], 200, () => undefined);
+        const delivered = a.count("frame");
+        const replays = outsider.recorded.slice();
+        if (kill) await b.kill();
+        else {
+          const stopped = b.links.stop();
+          await sim.clock.advance(10);
+          await stopped;
+        }
+        const again = sim.node("b");
+        await sim.start(again);
+        for (let round = 0; round < 30; round++) {
+          for (const { from, to, packet } of replays) sim.hub.inject(from, to, packet);
+          await sim.clock.advance(50);
+        }
+        await sim.clock.runUntil(() => met([a, again]), 10_000);
+        expect(again.fatal).toBeUndefined();
+        expect(a.links.peer("b")?.incarnation).toBe(again.links.incarnation);
+        expect([a.count("frame"), again.count("frame"), a.count("up")]).toEqual([delivered, 0, 2]);
+        await sim.stop();
+      }
+    },
+    20_000,
+  );
 
   test("makes a node open so many packets at once, and answer so many hellos, and no more", async () => {
     const sim = new SimLinks(6);

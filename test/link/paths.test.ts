@@ -176,9 +176,25 @@ describe("an outsider with a way of its own", () => {
     const outsider = world.network.intrude(b.end[1], "a");
     for (let number = 0; number < 50; number++) {
       const payload = numbered(666);
-      const fragment = { lane: MESSAGES, sequence: number % 5, port: TEST_PORT, total: 8, first: true, last: true, payload };
-      const plan = { ack: undefined, ping: true, end: number % 7 === 0 ? 0 : undefined, datagrams: [], fragments: [fragment] };
-      outsider.send(encodePacket(PACKET.plain, 0, new DataView(tag.buffer, tag.byteOffset).getUint32(0), number, plan));
+      const fragment = {
+        lane: MESSAGES,
+        sequence: number % 5,
+        port: TEST_PORT,
+        total: 8,
+        first: true,
+        last: true,
+        payload,
+      };
+      const plan = {
+        ack: undefined,
+        ping: true,
+        end: number % 7 === 0 ? 0 : undefined,
+        datagrams: [],
+        fragments: [fragment],
+      };
+      outsider.send(
+        encodePacket(PACKET.plain, 0, new DataView(tag.buffer, tag.byteOffset).getUint32(0), number, plan),
+      );
     }
     await world.clock.advance(100);
     send(a, "b", 1);

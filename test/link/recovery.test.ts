@@ -39,7 +39,11 @@ const packetOf = (number: number, sentAt: number, bytes: number): SentPacket => 
 describe("recovery", () => {
   test("settles each packet once, whatever is acknowledged in whatever order; in flight returns to 0", () => {
     const step = fc.oneof(
-      fc.record({ kind: fc.constant("send"), eliciting: fc.boolean(), bytes: fc.integer({ min: 1, max: 2_000 }) }),
+      fc.record({
+        kind: fc.constant("send"),
+        eliciting: fc.boolean(),
+        bytes: fc.integer({ min: 1, max: 2_000 }),
+      }),
       fc.record({ kind: fc.constant("ack"), from: fc.nat(60), length: fc.nat(20), gap: fc.nat(5) }),
       fc.record({ kind: fc.constant("wait"), ms: fc.double({ min: 0, max: 500, noNaN: true }) }),
     );
@@ -55,7 +59,11 @@ describe("recovery", () => {
           next++;
         };
         const run = (untilMs: number): void => {
-          for (let due = recovery.nextTimerAt(); due !== undefined && due <= untilMs; due = recovery.nextTimerAt()) {
+          for (
+            let due = recovery.nextTimerAt();
+            due !== undefined && due <= untilMs;
+            due = recovery.nextTimerAt()
+          ) {
             now = Math.max(now, due);
             recovery.expire(now);
             if (probe.wanted) send(true, 1);
@@ -82,7 +90,11 @@ describe("recovery", () => {
         }
         expect(recovery.acknowledge([{ low: 0, high: next }], now)).toBe(false);
         if (next > 0) recovery.acknowledge([{ low: 0, high: next - 1 }], now);
-        expect([congestion.inFlightBytes, recovery.inFlight, recovery.nextTimerAt()]).toEqual([0, 0, undefined]);
+        expect([congestion.inFlightBytes, recovery.inFlight, recovery.nextTimerAt()]).toEqual([
+          0,
+          0,
+          undefined,
+        ]);
         expect([...fates.keys()].sort((a, b) => a - b)).toEqual([...eliciting]);
         for (const fate of fates.values()) expect(fate).toHaveLength(1);
       }),
@@ -116,53 +128,61 @@ describe("recovery", () => {
 
 describe("lanes", () => {
   test("any loss, repetition, reordering and change of way: each frame once, in order, within the windows", () => {
-    const frames = fc.array(fc.oneof(fc.nat(300), fc.integer({ min: 0, max: 5_000 })), { minLength: 1, maxLength: 12 });
+    const frames = fc.array(fc.oneof(fc.nat(300), fc.integer({ min: 0, max: 5_000 })), {
+      minLength: 1,
+      maxLength: 12,
+    });
     fc.assert(
-      fc.property(frames, fc.array(fc.nat(), { maxLength: 200 }), fc.integer({ min: 1, max: 4_000 }), (sizes, moves, window) => {
-        const sender = new LaneSender(1, window, 500);
-        const got: number[] = [];
-        const receiver = new LaneReceiver(window, 1e6, (port, frame) => {
-          expect(frame.every((byte) => byte === port)).toBe(true);
-          got.push(frame.byteLength);
-        });
-        sizes.forEach((bytes, index) => sender.push(index, new Uint8Array(bytes).fill(index)));
-        let number = 0;
-        const flying: { number: number; fragment: NonNullable<ReturnType<LaneSender["peek"]>> }[] = [];
-        const move = (choice: number): void => {
-          const next = sender.peek();
-          if (choice % 4 === 0 && next !== undefined) {
-            sender.take(next, number);
-            const outstanding = sender.pendingBytes - sender.queuedBytes;
-            expect(outstanding).toBeLessThanOrEqual(Math.max(window, weightOf(next.payload)));
-            flying.push({ number: number++, fragment: next });
-          } else if (flying.length > 0) {
-            const index = Math.floor(choice / 4) % flying.length;
-            const flight = flying[index] as (typeof flying)[number];
-            if (choice % 4 === 1) {
-              receiver.accept(flight.fragment);
-              sender.acknowledge(flight.fragment);
+      fc.property(
+        frames,
+        fc.array(fc.nat(), { maxLength: 200 }),
+        fc.integer({ min: 1, max: 4_000 }),
+        (sizes, moves, window) => {
+          const sender = new LaneSender(1, window, 500);
+          const got: number[] = [];
+          const receiver = new LaneReceiver(window, 1e6, (port, frame) => {
+            expect(frame.every((byte) => byte === port)).toBe(true);
+            got.push(frame.byteLength);
+          });
+          sizes.forEach((bytes, index) => sender.push(index, new Uint8Array(bytes).fill(index)));
+          let number = 0;
+          const flying: { number: number; fragment: NonNullable<ReturnType<LaneSender["peek"]>> }[] = [];
+          const move = (choice: number): void => {
+            const next = sender.peek();
+            if (choice % 4 === 0 && next !== undefined) {
+              sender.take(next, number);
+              const outstanding = sender.pendingBytes - sender.queuedBytes;
+              expect(outstanding).toBeLessThanOrEqual(Math.max(window, weightOf(next.payload)));
+              flying.push({ number: number++, fragment: next });
+            } else if (flying.length > 0) {
+              const index = Math.floor(choice / 4) % flying.length;
+              const flight = flying[index] as (typeof flying)[number];
+              if (choice % 4 === 1) {
+                receiver.accept(flight.fragment);
+                sender.acknowledge(flight.fragment);
+              }
+              if (choice % 4 === 2) receiver.accept(flight.fragment);
+              if (choice % 4 === 3) sender.lose(flight.fragment, flight.number);
+              if (choice % 4 !== 2) flying.splice(index, 1);
             }
-            if (choice % 4 === 2) receiver.accept(flight.fragment);
-            if (choice % 4 === 3) sender.lose(flight.fragment, flight.number);
-            if (choice % 4 !== 2) flying.splice(index, 1);
+            if (choice % 17 === 0) {
+              expect(sender.resume(receiver.next)).toBeDefined();
+              flying.length = 0;
+            }
+          };
+          moves.forEach(move);
+          for (let left = 500; sender.pendingBytes > 0 && left > 0; left--) {
+            const fragment = sender.peek();
+            if (fragment !== undefined) {
+              sender.take(fragment, number++);
+              receiver.accept(fragment);
+              sender.acknowledge(fragment);
+            } else sender.probe(1);
           }
-          if (choice % 17 === 0) {
-            expect(sender.resume(receiver.next)).toBeDefined();
-            flying.length = 0;
-          }
-        };
-        moves.forEach(move);
-        for (let left = 500; sender.pendingBytes > 0 && left > 0; left--) {
-          const fragment = sender.peek();
-          if (fragment !== undefined) {
-            sender.take(fragment, number++);
-            receiver.accept(fragment);
-            sender.acknowledge(fragment);
-          } else sender.probe(1);
-        }
-        expect(got).toEqual(sizes);
-        expect([sender.pendingBytes, sender.queuedBytes]).toEqual([0, 0]);
-      }),
+          expect(got).toEqual(sizes);
+          expect([sender.pendingBytes, sender.queuedBytes]).toEqual([0, 0]);
+        },
+      ),
       runs,
     );
   });
@@ -179,7 +199,9 @@ describe("lanes", () => {
     }).toThrow("ahead of a gap");
     expect(held).toBeLessThanOrEqual(10_000 + FRAGMENT_BYTES_MAX);
     const other = new LaneReceiver(10_000, 50_000, () => undefined);
-    expect(() => other.accept({ ...part, sequence: 0, first: true, total: 50_001, payload: new Uint8Array(1) }))
+    expect(() =>
+      other.accept({ ...part, sequence: 0, first: true, total: 50_001, payload: new Uint8Array(1) })
+    )
       .toThrow("50001");
   });
 

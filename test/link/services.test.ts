@@ -150,49 +150,52 @@ describe("calls from inside callbacks", () => {
   });
 
   const stopsIn = ["up", "frame", "datagram", "writable", "down"] as const;
-  test.each(stopsIn)("stop() inside %s: every up has its down, nothing follows, no timer is left", async (where) => {
-    for (const seal of ["always", "never"] as const) {
-      const sim = new SimLinks(5, { faults: { latencyMs: 1 } });
-      const options = { seal, laneQueueBytes: 200_000, laneWindowBytes: 100_000 };
-      const [a, b] = [sim.node("a", options), sim.node("b", options)];
-      const stopped: Promise<void>[] = [];
-      const after: string[] = [];
-      const links: Links = a.links;
-      const stop = (): void => {
-        stopped.push(links.stop());
-        stopped.push(links.stop());
-      };
-      const at = (name: string): void => {
-        if (stopped.length > 0 && name !== "down") after.push(name);
-        if (name === where) stop();
-      };
-      a.links.register(OTHER_PORT, {
-        up: () => at("up"),
-        frame: () => at("frame"),
-        datagram: () => at("datagram"),
-        writable: () => at("writable"),
-        down: () => at("down"),
-      });
-      const later = new Failing("frame");
-      a.links.register(OTHER_PORT + 1, later);
-      b.links.register(OTHER_PORT, {});
-      await sim.start(a, b);
-      await sim.clock.runUntil(() => stopped.length > 0 || a.links.session("b") !== undefined);
-      await provoke(sim, a, b);
-      if (where === "down") {
-        sim.hub.cut("a", "b");
-        await sim.clock.advance(6_000);
+  test.each(stopsIn)(
+    "stop() inside %s: every up has its down, nothing follows, no timer is left",
+    async (where) => {
+      for (const seal of ["always", "never"] as const) {
+        const sim = new SimLinks(5, { faults: { latencyMs: 1 } });
+        const options = { seal, laneQueueBytes: 200_000, laneWindowBytes: 100_000 };
+        const [a, b] = [sim.node("a", options), sim.node("b", options)];
+        const stopped: Promise<void>[] = [];
+        const after: string[] = [];
+        const links: Links = a.links;
+        const stop = (): void => {
+          stopped.push(links.stop());
+          stopped.push(links.stop());
+        };
+        const at = (name: string): void => {
+          if (stopped.length > 0 && name !== "down") after.push(name);
+          if (name === where) stop();
+        };
+        a.links.register(OTHER_PORT, {
+          up: () => at("up"),
+          frame: () => at("frame"),
+          datagram: () => at("datagram"),
+          writable: () => at("writable"),
+          down: () => at("down"),
+        });
+        const later = new Failing("frame");
+        a.links.register(OTHER_PORT + 1, later);
+        b.links.register(OTHER_PORT, {});
+        await sim.start(a, b);
+        await sim.clock.runUntil(() => stopped.length > 0 || a.links.session("b") !== undefined);
+        await provoke(sim, a, b);
+        if (where === "down") {
+          sim.hub.cut("a", "b");
+          await sim.clock.advance(6_000);
+        }
+        await sim.clock.advance(100);
+        await Promise.all(stopped);
+        expect(stopped.length).toBeGreaterThan(0);
+        expect(after).toEqual([]);
+        expect(a.count("up")).toBe(a.count("down"));
+        expect(later.ups).toBe(later.downs);
+        await sim.stop();
+        expect(sim.clock.timers).toBe(0);
       }
-      await sim.clock.advance(100);
-      await Promise.all(stopped);
-      expect(stopped.length).toBeGreaterThan(0);
-      expect(after).toEqual([]);
-      expect(a.count("up")).toBe(a.count("down"));
-      expect(later.ups).toBe(later.downs);
-      await sim.stop();
-      expect(sim.clock.timers).toBe(0);
-    }
-  });
+    },
+  );
 
   test("a frame of no bytes reaches its service on every lane", async () => {
     const sim = new SimLinks(6, { packetBytesMax: 1_200, faults: { latencyMs: 1 } });

@@ -101,7 +101,9 @@ describe("starting and stopping", () => {
       const sim = new SimLinks(5);
       const [a, b] = [sim.node("a", { seal }), sim.node("b", { seal })];
       await sim.meet(a, b);
-      for (let index = 0; index < 50; index++) a.links.session("b")?.send(MESSAGES, TEST_PORT, numbered(index));
+      for (let index = 0; index < 50; index++) {
+        a.links.session("b")?.send(MESSAGES, TEST_PORT, numbered(index));
+      }
       const stopped = a.links.stop();
       await sim.clock.advance(10);
       await stopped;

@@ -5,7 +5,12 @@ import { encodeCbor } from "../../src/lib/cbor.ts";
 import { FlotillaError } from "../../src/lib/errors.ts";
 import { ClusterKeys } from "../../src/link/cluster_keys.ts";
 import type { Lane } from "../../src/link/contract.ts";
-import { encodeCore, type HandshakeMessage, openHandshake, sealHandshake } from "../../src/link/handshake_wire.ts";
+import {
+  encodeCore,
+  type HandshakeMessage,
+  openHandshake,
+  sealHandshake,
+} from "../../src/link/handshake_wire.ts";
 import {
   DATA_HEADER_BYTES,
   decodeItems,
@@ -135,7 +140,15 @@ describe("handshake packets", () => {
   const messages: HandshakeMessage[] = [
     { kind: "hello", ...introduction, resume: undefined },
     { kind: "hello", ...introduction, resume: { sessionId, received } },
-    { kind: "reply", ...introduction, nonce: new Uint8Array(16), plain: "opened", resumed: true, sessionId, received },
+    {
+      kind: "reply",
+      ...introduction,
+      nonce: new Uint8Array(16),
+      plain: "opened",
+      resumed: true,
+      sessionId,
+      received,
+    },
     { kind: "confirm", ...ends, plain: "declared", received },
     { kind: "refuse", ...ends, reason: "id-in-use" },
   ];
@@ -145,7 +158,10 @@ describe("handshake packets", () => {
     const keys = await ClusterKeys.derive("test", "secret");
     for (const message of messages) {
       const core = encodeCore(message);
-      const opened = await openHandshake(keys, await sealHandshake(keys, message.kind, core, new Uint8Array(32), nonce));
+      const opened = await openHandshake(
+        keys,
+        await sealHandshake(keys, message.kind, core, new Uint8Array(32), nonce),
+      );
       if (typeof opened === "string") throw new Error(`refused: ${opened}`);
       expect(opened.message).toEqual(message);
       expect([...opened.core, ...opened.proof]).toEqual([...core, ...new Uint8Array(32)]);
@@ -159,7 +175,9 @@ describe("handshake packets", () => {
       fc.tuple(fc.nat(5), fc.constantFrom(...messages), mutations).map(([kind, message, changes]) =>
         encodeCbor([kind, mutated(encodeCore(message), changes), new Uint8Array(32)])
       ),
-      fc.anything({ withTypedArray: true }).map((value) => encodeCbor([1, encodeCbor(value ?? null), value ?? null])),
+      fc.anything({ withTypedArray: true }).map((value) =>
+        encodeCbor([1, encodeCbor(value ?? null), value ?? null])
+      ),
     );
     await fc.assert(
       fc.asyncProperty(bodies, async (body) => {
@@ -174,7 +192,9 @@ describe("handshake packets", () => {
   test("nobody else's packet opens, whatever was changed in it", async () => {
     const keys = await ClusterKeys.derive("test", "secret");
     const packets = await Promise.all(
-      messages.map((message) => sealHandshake(keys, message.kind, encodeCore(message), new Uint8Array(32), nonce)),
+      messages.map((message) =>
+        sealHandshake(keys, message.kind, encodeCore(message), new Uint8Array(32), nonce)
+      ),
     );
     await fc.assert(
       fc.asyncProperty(fc.constantFrom(...packets), mutations, async (packet, changes) => {

@@ -89,7 +89,9 @@ export class PathTransport implements ClusterTransport {
   }
 
   confirm(nodeId: string, path: Path): void {
-    for (const other of this.#paths.get(nodeId) ?? []) if (other !== path) other.close("another way is confirmed");
+    for (const other of this.#paths.get(nodeId) ?? []) {
+      if (other !== path) other.close("another way is confirmed");
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -109,7 +111,10 @@ export class PathNetwork {
   }
 
   /** A way between two nodes; both ends tell the truth. */
-  connect([oneId, one]: readonly [string, PathTransport], [twoId, two]: readonly [string, PathTransport]): TestPath {
+  connect(
+    [oneId, one]: readonly [string, PathTransport],
+    [twoId, two]: readonly [string, PathTransport],
+  ): TestPath {
     const [path, other] = this.#pair(twoId, oneId);
     one.add(path);
     two.add(other);
