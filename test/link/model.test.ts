@@ -14,7 +14,7 @@ interface Outcome {
 }
 
 /** Two nodes through one random schedule, then a healed network. */
-export class Schedule {
+class Schedule {
   readonly #random: Random;
   readonly #sim: SimLinks;
   readonly #history = new LinkHistory();
