@@ -5,7 +5,9 @@
 import type { Outboxes } from "../connection/outboxes.ts";
 import type { ConnectionDetails, ConnectionProvider, ConnectionSink } from "../connection/sink.ts";
 import type { LocalConnection } from "../directory/local.ts";
+import { checkDetails } from "../directory/details.ts";
 import type { Directory } from "../directory/directory.ts";
+import { checkConnectionId } from "../directory/ids.ts";
 import { every, type Timer } from "../lib/clock.ts";
 import { CLOSE } from "../lib/close_codes.ts";
 import { FlotillaError, shown } from "../lib/errors.ts";
@@ -72,7 +74,8 @@ export class ClusterManager implements Cluster, AsyncDisposable {
     links.register(STATUS_PORT, this.#statuses);
     links.register(MANAGER_PORT, {
       up: ({ nodeId, incarnation }) => this.#events.emit("nodeup", { nodeId, incarnation }),
-      down: ({ nodeId, incarnation }, reason) => this.#events.emit("nodedown", { nodeId, incarnation, reason }),
+      down: ({ nodeId, incarnation }, reason) =>
+        this.#events.emit("nodedown", { nodeId, incarnation, reason }),
     });
     parts.directory.onLost((connection) => this.#lost(connection));
     links.onFatal = (error) => {
@@ -115,21 +118,34 @@ export class ClusterManager implements Cluster, AsyncDisposable {
    * Announces a connection of this node. Its sink is `sink`, else what the connection provider has for it.
    * Throws `not-found` when there is neither, `invalid-option` for a bad id or details, `not-running` after shutdown.
    */
-  registerConnection(connectionId: string, details: Partial<ConnectionDetails> = {}, sink?: ConnectionSink): void {
-    if (this.#state === "stopped") throw new FlotillaError("not-running", `register ${shown(connectionId)}: this node has stopped`);
+  registerConnection(
+    connectionId: string,
+    details: Partial<ConnectionDetails> = {},
+    sink?: ConnectionSink,
+  ): void {
+    if (this.#state === "stopped") {
+      throw new FlotillaError("not-running", `register ${shown(connectionId)}: this node has stopped`);
+    }
     const { directory, outboxes, options } = this.#parts;
     const given = sink ?? this.#provider?.get(connectionId);
     if (given === undefined) {
-      throw new FlotillaError("not-found", `register ${shown(connectionId)}: the connection provider has no such connection`);
+      throw new FlotillaError(
+        "not-found",
+        `register ${shown(connectionId)}: the connection provider has no such connection`,
+      );
     }
     const { endpoint = "/ws", remoteAddress = null, ownId = false, tags = {} } = details;
     const connectedAt = details.connectedAt ?? options.clock.wallTime();
-    directory.register(connectionId, { endpoint, remoteAddress, connectedAt, ownId, tags });
+    const complete = { endpoint, remoteAddress, connectedAt, ownId, tags };
+    checkConnectionId(connectionId);
+    checkDetails(connectionId, complete);
     const before = outboxes.get(connectionId);
     if (before !== undefined && before.sink !== given) this.#replaced(connectionId);
     if (sink === undefined) this.#provided.add(connectionId);
     else this.#provided.delete(connectionId);
+    // Before it is announced: messages that wait for the announcement come at once.
     outboxes.open(connectionId, given);
+    directory.register(connectionId, complete);
     this.#events.emit("connectionopen", { connectionId, endpoint });
   }
 
@@ -167,7 +183,11 @@ export class ClusterManager implements Cluster, AsyncDisposable {
     return this.#parts.router.routeText(connectionId, text, options);
   }
 
-  routeTexts(connectionIds: readonly string[], text: string, options?: DeliverOptions): Promise<Map<string, boolean>> {
+  routeTexts(
+    connectionIds: readonly string[],
+    text: string,
+    options?: DeliverOptions,
+  ): Promise<Map<string, boolean>> {
     return this.#parts.router.routeTexts(connectionIds, text, options);
   }
 
@@ -175,7 +195,11 @@ export class ClusterManager implements Cluster, AsyncDisposable {
     return this.#parts.router.routeJson(connectionId, value, options);
   }
 
-  routeJsons(connectionIds: readonly string[], value: unknown, options?: DeliverOptions): Promise<Map<string, boolean>> {
+  routeJsons(
+    connectionIds: readonly string[],
+    value: unknown,
+    options?: DeliverOptions,
+  ): Promise<Map<string, boolean>> {
     return this.#parts.router.routeJsons(connectionIds, value, options);
   }
 
@@ -213,7 +237,9 @@ export class ClusterManager implements Cluster, AsyncDisposable {
   getOptimalNode(weights?: Partial<RankWeights>): string | undefined {
     const candidates = this.#nodes().map((node) => ({
       ...node,
-      draining: node.nodeId === this.nodeId ? this.#statuses.own.draining : this.#statuses.of(node.nodeId).draining,
+      draining: node.nodeId === this.nodeId
+        ? this.#statuses.own.draining
+        : this.#statuses.of(node.nodeId).draining,
     }));
     return rankTargets(candidates, weights)[0]?.nodeId;
   }
@@ -255,7 +281,10 @@ export class ClusterManager implements Cluster, AsyncDisposable {
     this.#rejected[kind]++;
   }
 
-  on<Name extends keyof ClusterEvents>(name: Name, listener: (event: ClusterEvents[Name]) => void): Unsubscribe {
+  on<Name extends keyof ClusterEvents>(
+    name: Name,
+    listener: (event: ClusterEvents[Name]) => void,
+  ): Unsubscribe {
     return this.#events.on(name, listener);
   }
 

@@ -1,4 +1,4 @@
-import { type OutboxOptions, OUTBOX_DEFAULTS } from "../connection/outbox.ts";
+import { OUTBOX_DEFAULTS, type OutboxOptions } from "../connection/outbox.ts";
 import { DIRECTORY_DEFAULTS, type DirectoryOptions } from "../directory/options.ts";
 import { type Clock, systemClock } from "../lib/clock.ts";
 import { FlotillaError, shown } from "../lib/errors.ts";
@@ -110,9 +110,15 @@ const RULES: { readonly [Name in keyof Required<ClusterOptions>]: readonly [Chec
   nodeId: [isNodeId, "1 to 128 bytes of text without control characters"],
   nodeAddress: [text, "a host name or address"],
   nodePort: [whole(0, 65_535), "a port from 0 to 65535"],
-  transportType: [(value) => value === "ws" || having("start", "stop", "send")(value), "\"ws\" or a ClusterTransport"],
+  transportType: [
+    (value) => value === "ws" || having("start", "stop", "send")(value),
+    '"ws" or a ClusterTransport',
+  ],
   channelName: [(value) => typeof value === "string" && /^\/[\w\-./~]*$/.test(value), "a URL path"],
-  nodes: [(value) => Array.isArray(value) && value.every((entry) => typeof entry === "string"), "a list of strings"],
+  nodes: [
+    (value) => Array.isArray(value) && value.every((entry) => typeof entry === "string"),
+    "a list of strings",
+  ],
   clusterName: [text, "a name"],
   secret: [text, "text that is not empty"],
   publicUrl: [isSocketOrigin, "an origin ws://host:port or wss://host:port"],
@@ -139,7 +145,8 @@ const RULES: { readonly [Name in keyof Required<ClusterOptions>]: readonly [Chec
  */
 export function resolveOptions(options: ClusterOptions): ResolvedOptions {
   for (const [name, value] of Object.entries(options)) {
-    const rule: readonly [Check, string] | undefined = (RULES as Readonly<Record<string, readonly [Check, string]>>)[name];
+    const rule: readonly [Check, string] | undefined =
+      (RULES as Readonly<Record<string, readonly [Check, string]>>)[name];
     if (rule === undefined) throw new FlotillaError("invalid-option", `there is no option ${shown(name)}`);
     if (value === undefined && name !== "nodeId") continue;
     if (!rule[0](value)) {
@@ -149,10 +156,15 @@ export function resolveOptions(options: ClusterOptions): ResolvedOptions {
   }
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const resolved = Object.freeze({ ...DEFAULTS, ...given }) as ResolvedOptions;
-  if (!isNodeId(resolved.nodeId)) throw new FlotillaError("invalid-option", `nodeId must be ${RULES.nodeId[1]}`);
+  if (!isNodeId(resolved.nodeId)) {
+    throw new FlotillaError("invalid-option", `nodeId must be ${RULES.nodeId[1]}`);
+  }
   const { pingIntervalMs, peerTimeoutMs, seal, allowInsecure } = resolved;
   if (peerTimeoutMs < pingIntervalMs * 3) {
-    throw new FlotillaError("invalid-option", `peerTimeoutMs ${peerTimeoutMs} must be at least three times pingIntervalMs ${pingIntervalMs}`);
+    throw new FlotillaError(
+      "invalid-option",
+      `peerTimeoutMs ${peerTimeoutMs} must be at least three times pingIntervalMs ${pingIntervalMs}`,
+    );
   }
   if (seal === "never" && !allowInsecure) {
     throw new FlotillaError("invalid-option", "seal must not be never without allowInsecure");
@@ -160,7 +172,9 @@ export function resolveOptions(options: ClusterOptions): ResolvedOptions {
   return resolved;
 }
 
-export function linkOptionsOf(options: ResolvedOptions): Partial<LinkOptions> & Pick<LinkOptions, "clusterName"> {
+export function linkOptionsOf(
+  options: ResolvedOptions,
+): Partial<LinkOptions> & Pick<LinkOptions, "clusterName"> {
   const { clusterName, secret, seal, pingIntervalMs, peerTimeoutMs, messageBytesMax } = options;
   return {
     clusterName,
@@ -172,7 +186,9 @@ export function linkOptionsOf(options: ResolvedOptions): Partial<LinkOptions> & 
   };
 }
 
-export function routerOptionsOf({ deliveryTimeoutMs, messageBytesMax }: ResolvedOptions): Partial<RouterOptions> {
+export function routerOptionsOf(
+  { deliveryTimeoutMs, messageBytesMax }: ResolvedOptions,
+): Partial<RouterOptions> {
   return { deliveryTimeoutMs, messageBytesMax };
 }
 

@@ -32,7 +32,10 @@ export interface RankedTarget {
  * latency, then nodeId. Suspect, down and draining nodes are left out. The weights say how many points each
  * measure can cost, relative to the worst candidate.
  */
-export function rankTargets(candidates: readonly TargetCandidate[], weights: Partial<RankWeights> = {}): RankedTarget[] {
+export function rankTargets(
+  candidates: readonly TargetCandidate[],
+  weights: Partial<RankWeights> = {},
+): RankedTarget[] {
   const { connections, quality, latency } = { ...RANK_WEIGHTS, ...weights };
   const eligible = candidates.filter(({ status, draining }) => status === "up" && !draining);
   const mostConnections = Math.max(1, ...eligible.map((candidate) => candidate.connections));

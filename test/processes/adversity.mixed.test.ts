@@ -17,6 +17,8 @@ const OPTIONS = { pingIntervalMs: 400, peerTimeoutMs: 2_000, deliveryTimeoutMs: 
 const WHOLE_MS = 15_000;
 const EPISODE_MS: number = scale(10_000, 30_000);
 const TOTAL_MS: number = scale(10_000, 3_600_000);
+/** How far outcomes are behind the numbers that are sent, at the most. */
+const UNDER_WAY_NUMBERS = 100;
 /** Descriptors a node may hold more than before the faults: sockets that are just closing. */
 const DESCRIPTORS_SLACK = 8;
 const MEMORY_BYTES_MAX = 1_073_741_824;
@@ -77,7 +79,9 @@ async function episode(seed: number, tally: Tally): Promise<void> {
   tally.wholeMs.push(
     await fleet.until("the mesh is whole after the last fault", () => fleet.isWhole(), WHOLE_MS),
   );
-  await sleep(1_500);
+  await sleep(1_000);
+  const calm = new Map(fleet.workers.map((worker) => [worker, worker.highest() + UNDER_WAY_NUMBERS]));
+  await sleep(1_000);
   for (const worker of fleet.workers) {
     const { pid, held } = before.get(worker) as { pid: number; held: number };
     if (worker.child.pid === pid) {
@@ -92,6 +96,17 @@ async function episode(seed: number, tally: Tally): Promise<void> {
     [],
   );
   await fleet.quiesce();
+  for (const [worker, from] of calm) {
+    const ended = worker.ends().filter(({ number }) => number > from);
+    expect(ended.length).toBeGreaterThan(0);
+    // Others may stop a little earlier than this one.
+    const missed = ended.filter(({ outcome }) =>
+      !["delivered", "not-found", "node-lost", "closed"].includes(outcome)
+    );
+    expect(missed).toEqual([]);
+    const [first] = ended;
+    expect(first?.outcome).toBe("delivered");
+  }
   for (const [outcome, count] of Object.entries(fleet.check(fleet.workers, fleet.workers))) {
     tally.outcomes[outcome] = (tally.outcomes[outcome] ?? 0) + count;
   }
