@@ -1,8 +1,8 @@
 /**
- * The core under test. The simulator takes it as an argument, so that it can be run against copies of the core
- * with a planted bug; everything else it imports is the real one.
+ * The core under test. The simulator and the scripts take it as an argument, so that they can be run against
+ * copies of the core with a planted bug; everything else they import is the real one.
  */
-import { RawNode } from "../../../src/raft/core/raw_node.ts";
+import { RawNode } from "../../src/raft/core/raw_node.ts";
 
 export interface Core {
   readonly RawNode: typeof RawNode;

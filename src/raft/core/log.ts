@@ -28,6 +28,11 @@ export class RaftLog {
     return this.#applied;
   }
 
+  /** Entries were handed out and are not applied yet. */
+  get isApplying(): boolean {
+    return this.#applying > this.#applied;
+  }
+
   get firstIndex(): number {
     const { snapshot } = this.unstable;
     return snapshot === undefined ? this.#storage.firstIndex() : snapshot.index + 1;

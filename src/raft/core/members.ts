@@ -42,7 +42,8 @@ export function appliedTo(raft: Raft, index: number, bytes: number): void {
  * not be among them: the entry that adds it may be behind the snapshot.
  */
 export function restore(raft: Raft, snapshot: Snapshot): boolean {
-  if (snapshot.index <= raft.log.committed) return false;
+  // Changes among the entries being applied would come into force over the snapshot's: it has to come again.
+  if (snapshot.index <= raft.log.committed || raft.log.isApplying) return false;
   const configuration = configurationOf(snapshot.confState);
   if (typeof configuration === "string") return false;
   if (raft.log.matches(snapshot.index, snapshot.term)) {
@@ -57,8 +58,12 @@ export function restore(raft: Raft, snapshot: Snapshot): boolean {
 
 function switchTo(raft: Raft, changed: Changed): void {
   raft.tracker.switchTo(changed, raft.log.lastIndex);
-  if (raft.role !== "leader") return;
-  if (raft.tracker.progress(raft.id) === undefined || raft.tracker.isLearner(raft.id)) {
+  if (raft.role !== "leader") {
+    // A candidate that learns in the middle of its campaign that it is no voter must not win.
+    if (raft.role !== "follower" && !raft.tracker.isVoter(raft.id)) raft.becomeFollower(raft.term, NO_ID);
+    return;
+  }
+  if (!raft.tracker.isVoter(raft.id)) {
     // It led until here without counting itself (thesis, 4.2.2).
     if (raft.options.stepDownOnRemoval) raft.becomeFollower(raft.term, NO_ID);
     return;

@@ -2,6 +2,7 @@
 import { EMPTY_CONF_STATE } from "../../../src/raft/core/configuration.ts";
 import type { RaftOptions } from "../../../src/raft/core/options.ts";
 import type { ConfState, Message, Snapshot, StepResult } from "../../../src/raft/core/types.ts";
+import type { Core } from "../core.ts";
 import { describeMessage, describeProgress, describeRole, MESSAGE_NAMES, V1_CONTEXT } from "./describe.ts";
 import { parseConfSteps } from "./conf_steps.ts";
 import { ScriptNode } from "./script_node.ts";
@@ -21,16 +22,21 @@ const LEVELS = ["debug", "info", "warn", "error", "fatal", "none"];
 const ELECTION_TICKS = 3;
 const HEARTBEAT_TICKS = 1;
 
-export function clusterRunner(): (directive: Directive) => string {
-  const cluster = new ScriptCluster();
+export function clusterRunner(core: Core): (directive: Directive) => string {
+  const cluster = new ScriptCluster(core);
   return (directive) => cluster.run(directive);
 }
 
 class ScriptCluster {
+  readonly #core: Core;
   readonly #nodes: ScriptNode[] = [];
   #messages: Message[] = [];
   #quiet = false;
   #output = "";
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
 
   run({ command, input }: Directive): string {
     this.#output = "";
@@ -153,7 +159,7 @@ class ScriptCluster {
       applyingBytesMax: number("max-committed-size-per-ready", Infinity),
     };
     for (let added = 0; added < count; added++) {
-      this.#nodes.push(new ScriptNode(this.#nodes.length + 1, options, snapshot));
+      this.#nodes.push(new ScriptNode(this.#core, this.#nodes.length + 1, options, snapshot));
     }
   }
 

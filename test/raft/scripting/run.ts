@@ -1,4 +1,5 @@
 /** Runs one script of any kind and says where it first differs. */
+import { type Core, realCore } from "../core.ts";
 import { clusterRunner } from "./cluster.ts";
 import { confChangeRunner } from "./confchange.ts";
 import { runQuorum } from "./quorum.ts";
@@ -16,9 +17,9 @@ const LOG_LINE = /^\s*(DEBUG|INFO|WARN|ERROR) /;
 const BAR_LINE = /^ +idx$|^[x>?][x> ]* +\d+ +\(id=\d+\)$/;
 
 /** The first directive whose text is not what the script says; undefined when there is none. */
-export function runScript(text: string): Difference | undefined {
+export function runScript(text: string, core: Core = realCore): Difference | undefined {
   const directives = parseScript(text);
-  const run = runnerFor(directives);
+  const run = runnerFor(directives, core);
   for (const directive of directives) {
     const expected = comparable(directive.expected);
     const actual = comparable(run(directive));
@@ -27,7 +28,7 @@ export function runScript(text: string): Difference | undefined {
   return undefined;
 }
 
-function runnerFor(directives: readonly Directive[]): (directive: Directive) => string {
+function runnerFor(directives: readonly Directive[], core: Core): (directive: Directive) => string {
   switch (directives[0]?.command.name) {
     case "vote":
     case "committed":
@@ -37,7 +38,7 @@ function runnerFor(directives: readonly Directive[]): (directive: Directive) => 
     case "leave-joint":
       return confChangeRunner();
     default:
-      return clusterRunner();
+      return clusterRunner(core);
   }
 }
 

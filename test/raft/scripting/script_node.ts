@@ -2,8 +2,9 @@
 import { EMPTY_CONF_STATE } from "../../../src/raft/core/configuration.ts";
 import { MemoryStorage } from "../../../src/raft/core/memory_storage.ts";
 import type { RaftOptions } from "../../../src/raft/core/options.ts";
-import { RawNode } from "../../../src/raft/core/raw_node.ts";
+import type { RawNode } from "../../../src/raft/core/raw_node.ts";
 import type { Entry, HardState, Message, Snapshot } from "../../../src/raft/core/types.ts";
+import type { Core } from "../core.ts";
 import { describeEntry, describeReady } from "./describe.ts";
 
 export class ScriptNode {
@@ -14,12 +15,17 @@ export class ScriptNode {
   #state: Snapshot | undefined;
   #hardState: HardState = { term: 0, vote: 0, commit: 0 };
 
-  constructor(id: number, options: Omit<RaftOptions, "id" | "storage">, snapshot: Snapshot | undefined) {
+  constructor(
+    core: Core,
+    id: number,
+    options: Omit<RaftOptions, "id" | "storage">,
+    snapshot: Snapshot | undefined,
+  ) {
     this.id = id;
     this.#state = snapshot;
     if (snapshot !== undefined) this.#log.applySnapshot(snapshot);
     const log = this.#log;
-    this.raw = new RawNode({
+    this.raw = new core.RawNode({
       ...options,
       id,
       storage: {

@@ -134,7 +134,9 @@ export function beginRead(world: World, machine: Machine): number {
 }
 
 function request(world: World): void {
-  const machine = world.pick(world.machines);
+  // Half of the requests go to those who believe that they lead: they are the ones who could be wrong.
+  const leaders = world.machines.filter(({ raw }) => raw?.status().softState.role === "leader");
+  const machine = world.chance(0.5) && leaders.length > 0 ? world.pick(leaders) : world.pick(world.machines);
   if (machine?.raw === undefined || machine.pausedUntil > world.now) return;
   if (world.chance(0.4)) beginRead(world, machine);
   else {

@@ -2,12 +2,13 @@
 import {
   type Configuration,
   configurationOf,
+  confStateOf,
   EMPTY_CONFIGURATION,
 } from "../../../src/raft/core/configuration.ts";
 import { changeConfiguration } from "../../../src/raft/core/conf_change.ts";
 import type { Ready } from "../../../src/raft/core/raw_node.ts";
 import type { ConfState, Entry, Message, RaftId, ReadState, Role } from "../../../src/raft/core/types.ts";
-import { type AppliedState, hashAfter, type Machine } from "./machine.ts";
+import { type AppliedState, hashAfter, type Machine, stateOf } from "./machine.ts";
 
 export class SimulationFailure extends Error {}
 
@@ -56,6 +57,8 @@ export class Checker {
   readonly #entries = new Map<number, { readonly entry: Entry; readonly before: number }>();
   readonly #committed: Committed[] = [];
   readonly #reads = new Map<number, number>();
+  /** Each configuration with the index of the entry that made it. */
+  readonly #confStates: { readonly index: number; readonly confState: string }[] = [];
   #configuration: Configuration = EMPTY_CONFIGURATION;
 
   /** Everybody starts with the first entry, which is in `start`. */
@@ -72,6 +75,7 @@ export class Checker {
     }
     const configuration = configurationOf(start.confState);
     if (typeof configuration !== "string") this.#configuration = configuration;
+    this.#confStates.push({ index: start.index, confState: JSON.stringify(start.confState) });
   }
 
   /** The highest index that any leader has committed. */
@@ -125,9 +129,13 @@ export class Checker {
   }
 
   /** A ready was handed out: its entries are in the member's log from now on. True when one changes members. */
-  handedOut(machine: Machine, { entries }: Ready): boolean {
+  handedOut(machine: Machine, { entries, snapshot }: Ready): boolean {
     const { raw, raftId } = machine;
     let changes = false;
+    if (snapshot !== undefined && raw !== undefined) {
+      const confState = confStateOf(raw.status().configuration);
+      this.#checkState(raftId, { ...stateOf(snapshot), confState });
+    }
     for (const entry of entries) {
       const before = raw?.termAt(entry.index - 1) ?? 0;
       const key = entry.term * 2 ** 20 + entry.index;
@@ -178,7 +186,9 @@ export class Checker {
         }
         return this.#recordVote(raftId, message.term, message.to);
       case "append-response":
-        if (!message.reject) this.#checkAcknowledged(machine, message.index, message.term);
+        // Once a later term is durable, an acknowledgement of an older one says that the entry was taken in time.
+        // It need not be there any more: whoever leads the later term was not elected by this member alone.
+        if (!message.reject && term === message.term) this.#checkAcknowledged(machine, message.index, term);
         return;
       case "append":
       case "heartbeat":
@@ -232,8 +242,13 @@ export class Checker {
     this.#checkState(raftId, state);
   }
 
-  #checkState(raftId: RaftId, { index, hash }: AppliedState): void {
+  #checkState(raftId: RaftId, { index, hash, confState }: AppliedState): void {
     if (this.#committed[index]?.hash !== hash) fail("states are equal", `member ${raftId} at ${index}`);
+    const expected = this.#confStates.findLast((each) => each.index <= index)?.confState;
+    const actual = JSON.stringify(confState);
+    if (actual !== expected) {
+      fail("configurations are equal", `member ${raftId} at ${index}: ${actual}, not ${expected}`);
+    }
   }
 
   #recordVote(raftId: RaftId, term: number, candidate: RaftId): void {
@@ -273,7 +288,7 @@ export class Checker {
     for (let index = from + 1; index <= to; index++) {
       const ours = raw?.termAt(index);
       const known = this.#committed[index];
-      if (known === undefined) this.#commit(machine, index, ours, term, role);
+      if (known === undefined) this.#commit(machine, index, to, ours, term, role);
       else if (ours !== undefined && ours !== known.term) {
         fail(
           "one value for each committed index",
@@ -283,7 +298,14 @@ export class Checker {
     }
   }
 
-  #commit(machine: Machine, index: number, term: number | undefined, byTerm: number, role: Role): void {
+  #commit(
+    machine: Machine,
+    index: number,
+    to: number,
+    term: number | undefined,
+    byTerm: number,
+    role: Role,
+  ): void {
     const { raw, raftId } = machine;
     if (role !== "leader") {
       fail("leaders commit", `${role} ${raftId} knows of commit ${index} before any leader`);
@@ -302,11 +324,20 @@ export class Checker {
         fail("commits are durable on a quorum", `entry ${term}/${index} is on ${holders} of ${[...half]}`);
       }
     }
+    if (index === to && entry.term !== byTerm) {
+      // Paper, 5.4.2: entries of earlier terms are committed only along with one of the leader's own.
+      fail(
+        "leaders count copies of their own entries only",
+        `leader ${raftId} of ${byTerm}: ${entry.term}/${index}`,
+      );
+    }
     const hash = hashAfter(this.#committed[index - 1]?.hash ?? 0, entry);
     this.#committed.push({ entry, term: entry.term, byTerm, hash });
     if (entry.type !== "conf-change") return;
     const changed = changeConfiguration(this.#configuration, entry.change);
-    if (!("refused" in changed)) this.#configuration = changed.configuration;
+    if ("refused" in changed) return;
+    this.#configuration = changed.configuration;
+    this.#confStates.push({ index, confState: JSON.stringify(confStateOf(changed.configuration)) });
   }
 
   #checkSingleChange({ raw, raftId }: Machine, entry: Entry): void {

@@ -1,7 +1,7 @@
 /** One seed from its plan to its verdict. */
 import { seededRandom } from "../../../src/lib/random.ts";
 import { atTurningPoint, startChaos } from "./chaos.ts";
-import { type Core, realCore } from "./core.ts";
+import { type Core, realCore } from "../core.ts";
 import { checkLiveness } from "./liveness.ts";
 import { startOperator } from "./operator.ts";
 import { planFor } from "./plan.ts";

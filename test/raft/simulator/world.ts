@@ -5,7 +5,7 @@ import { EMPTY_CONF_STATE } from "../../../src/raft/core/configuration.ts";
 import type { Entry, Message, RaftId } from "../../../src/raft/core/types.ts";
 import { describeMessage, describeReady } from "../scripting/describe.ts";
 import { Checker } from "./checker.ts";
-import type { Core } from "./core.ts";
+import type { Core } from "../core.ts";
 import { SimDisk } from "./disk.ts";
 import { type AppliedState, FRESH, Machine, snapshotOf, stateOf } from "./machine.ts";
 import { Network } from "./network.ts";
@@ -253,6 +253,10 @@ export class World {
   #send(from: Machine, message: Message): void {
     this.checker.sends(from, message);
     const to = this.#byRaftId.get(message.to);
+    // The moment after a transfer began is a turning point too.
+    if (message.type === "timeout-now") {
+      this.after(this.exponential(TICK_MS), () => this.hooks.turningPoint(from));
+    }
     if (message.type === "snapshot") this.#report(from, message, to);
     if (to === undefined) return;
     if (message.type !== "snapshot") this.#transmit(message, from.index, to);
