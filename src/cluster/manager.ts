@@ -30,6 +30,9 @@ import { NodeStatuses, STATUS_PORT } from "./node_status.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { rankTargets, type RankWeights } from "./rank_targets.ts";
 
+/** Shared by all connections without any. */
+const NO_TAGS: Readonly<Record<string, string>> = Object.freeze({});
+
 /** The port of the manager itself: it sends nothing, and hears of sessions after all other services. */
 const MANAGER_PORT = 4;
 
@@ -134,7 +137,7 @@ export class ClusterManager implements Cluster, AsyncDisposable {
         `register ${shown(connectionId)}: the connection provider has no such connection`,
       );
     }
-    const { endpoint = "/ws", remoteAddress = null, ownId = false, tags = {} } = details;
+    const { endpoint = "/ws", remoteAddress = null, ownId = false, tags = NO_TAGS } = details;
     const connectedAt = details.connectedAt ?? options.clock.wallTime();
     const complete = { endpoint, remoteAddress, connectedAt, ownId, tags };
     checkConnectionId(connectionId);

@@ -85,7 +85,7 @@ export class Outbox {
   readonly #queue = new Deque<Entry>();
   #handedBytes = 0;
   #queuedBytes = 0;
-  #writable: (() => void)[] = [];
+  #writable: (() => void)[] | undefined = undefined;
   #state: "open" | "closing" | "closed" = "open";
 
   constructor(
@@ -137,7 +137,7 @@ export class Outbox {
   /** Calls `listener` once: when the queue is half empty, or takes nothing any more. */
   whenWritable(listener: () => void): void {
     if (this.#state !== "open") return listener();
-    this.#writable.push(listener);
+    (this.#writable ??= []).push(listener);
   }
 
   /** Hands over what is queued, then starts the closing handshake; new messages end `closed`. Idempotent. */
@@ -252,8 +252,8 @@ export class Outbox {
 
   #tellWritable(): void {
     const listeners = this.#writable;
-    if (listeners.length === 0) return;
-    this.#writable = [];
+    if (listeners === undefined) return;
+    this.#writable = undefined;
     for (const listener of listeners) listener();
   }
 }

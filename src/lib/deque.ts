@@ -1,6 +1,13 @@
-/** A double-ended queue in a ring: constant time at both ends and by index. Capacity doubles and never shrinks below 16. */
+const CAPACITY_MIN = 16;
+/** The ring of those that hold nothing yet. It has no capacity, so nothing is ever put into it. */
+const NO_RING: undefined[] = [];
+
+/**
+ * A double-ended queue in a ring: constant time at both ends and by index. Capacity doubles from 16 on; one that was
+ * never used has none.
+ */
 export class Deque<Item> {
-  #ring: (Item | undefined)[] = new Array<Item | undefined>(16);
+  #ring: (Item | undefined)[] = NO_RING;
   #head = 0;
   #size = 0;
 
@@ -9,13 +16,13 @@ export class Deque<Item> {
   }
 
   pushBack(item: Item): void {
-    if (this.#size === this.#ring.length) this.#resize(this.#size * 2);
+    if (this.#size === this.#ring.length) this.#grow();
     this.#ring[(this.#head + this.#size) & (this.#ring.length - 1)] = item;
     this.#size++;
   }
 
   pushFront(item: Item): void {
-    if (this.#size === this.#ring.length) this.#resize(this.#size * 2);
+    if (this.#size === this.#ring.length) this.#grow();
     this.#head = (this.#head - 1) & (this.#ring.length - 1);
     this.#ring[this.#head] = item;
     this.#size++;
@@ -47,7 +54,7 @@ export class Deque<Item> {
   }
 
   clear(): void {
-    this.#ring = new Array<Item | undefined>(16);
+    this.#ring = NO_RING;
     this.#head = 0;
     this.#size = 0;
   }
@@ -56,8 +63,8 @@ export class Deque<Item> {
     for (let index = 0; index < this.#size; index++) yield this.at(index) as Item;
   }
 
-  #resize(capacity: number): void {
-    const ring = new Array<Item | undefined>(capacity);
+  #grow(): void {
+    const ring = new Array<Item | undefined>(Math.max(CAPACITY_MIN, this.#size * 2));
     for (let index = 0; index < this.#size; index++) ring[index] = this.at(index);
     this.#ring = ring;
     this.#head = 0;

@@ -8,6 +8,8 @@ import { originAllowed } from "./origins.ts";
 import type { RouteOptions, ServedCluster } from "./serving.ts";
 import { requestContext, type RouteContext, upgrade, wantsWebSocket } from "./upgrade.ts";
 
+/** Shared by all clients without any. */
+const NO_TAGS: Readonly<Record<string, string>> = Object.freeze({});
 const NO_EVENTS: SocketEvents = { message() {}, drain() {}, close() {} };
 
 /**
@@ -56,7 +58,7 @@ function admit(
     socket.close(admission.code, admission.reason);
     return NO_EVENTS;
   }
-  const { connectionId, ownId, tags = {} } = admission;
+  const { connectionId, ownId, tags = NO_TAGS } = admission;
   const goodbye = cluster.running ? cluster.serving.turnAway(endpoint, ownId ? connectionId : null) : "";
   if (goodbye !== null) {
     socket.close(CLOSE.leaving, goodbye);
@@ -70,11 +72,28 @@ function admit(
     ownId,
     tags,
   }, client);
-  return {
-    message: (data) => client.message(data) as void,
-    drain: () => client.onDrain?.(),
-    close: (code) => client.ended(code),
-  };
+  return new ClientEvents(client);
+}
+
+/** What a client's socket tells; one object a client, since a node may have very many. */
+class ClientEvents implements SocketEvents {
+  readonly #client: Client;
+
+  constructor(client: Client) {
+    this.#client = client;
+  }
+
+  message(data: string | Uint8Array<ArrayBuffer>): void {
+    return this.#client.message(data) as void;
+  }
+
+  drain(): void {
+    this.#client.onDrain?.();
+  }
+
+  close(code: number): void {
+    this.#client.ended(code);
+  }
 }
 
 /** One registered client, as the cluster reaches it. */

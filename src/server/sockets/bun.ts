@@ -15,8 +15,8 @@ const TOO_BIG = "Received too big message";
 
 /** What travels with a socket: the wish until it is open, then the socket it became. */
 interface Attached {
-  readonly wanted: WantedUpgrade;
-  socket?: ServerSocket;
+  wanted: WantedUpgrade | undefined;
+  socket: ServerSocket | undefined;
 }
 
 export function listenOnBun(settings: ListenSettings): Listener {
@@ -32,7 +32,7 @@ export function listenOnBun(settings: ListenSettings): Listener {
       if (answer.kind === "response") return answer.response;
       const { protocol } = answer.upgrade;
       const headers = protocol === undefined ? {} : { "sec-websocket-protocol": protocol };
-      return server.upgrade(request, { data: { wanted: answer.upgrade }, headers })
+      return server.upgrade(request, { data: { wanted: answer.upgrade, socket: undefined }, headers })
         ? undefined
         : notAHandshake();
     },
@@ -44,7 +44,11 @@ export function listenOnBun(settings: ListenSettings): Listener {
       sendPings: false,
       perMessageDeflate: false,
       open(ws) {
-        ws.data.socket = sockets.adopt(rawSocket(ws), ws.data.wanted);
+        const { wanted } = ws.data;
+        if (wanted === undefined) return;
+        // It holds the request, which need not live as long as the socket.
+        ws.data.wanted = undefined;
+        ws.data.socket = sockets.adopt(new BunSocket(ws), wanted);
         ws.data.socket.start();
       },
       message: (ws, data) => ws.data.socket?.received(typeof data === "string" ? data : owned(data)),
@@ -74,20 +78,35 @@ export function listenOnBun(settings: ListenSettings): Listener {
   };
 }
 
-function rawSocket(ws: Bun.ServerWebSocket<Attached>): RawSocket {
-  return {
-    get bufferedBytes() {
-      return ws.getBufferedAmount();
-    },
-    send(data) {
-      if (ws.readyState !== WebSocket.OPEN) return false;
-      ws.send(data);
-      return true;
-    },
-    close: (code, reason) => ws.close(code, reason),
-    terminate: () => ws.terminate(),
-    ping: () => void ws.ping(),
-  };
+/** One object a socket, since a node may have very many. */
+class BunSocket implements RawSocket {
+  readonly #ws: Bun.ServerWebSocket<Attached>;
+
+  constructor(ws: Bun.ServerWebSocket<Attached>) {
+    this.#ws = ws;
+  }
+
+  get bufferedBytes(): number {
+    return this.#ws.getBufferedAmount();
+  }
+
+  send(data: string | Uint8Array<ArrayBuffer>): boolean {
+    if (this.#ws.readyState !== WebSocket.OPEN) return false;
+    this.#ws.send(data);
+    return true;
+  }
+
+  close(code: number, reason: string): void {
+    this.#ws.close(code, reason);
+  }
+
+  terminate(): void {
+    this.#ws.terminate();
+  }
+
+  ping(): void {
+    this.#ws.ping();
+  }
 }
 
 /** The message as a plain Uint8Array over memory of its own. */

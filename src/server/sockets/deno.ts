@@ -80,17 +80,36 @@ function attach(
   sockets: OpenSockets,
   settings: ListenSettings,
 ): void {
-  const cuttable = Object.assign(webSocket, { terminate: () => cut(webSocket) });
   webSocket.onopen = () => {
-    const events: SocketEvents = {
-      message: (data) => socket.received(data),
-      drain: () => socket.drained(),
-      close: (code, reason) => reason === NO_PONG ? socket.ended(0, "") : socket.ended(code, reason),
-    };
-    const socket: ServerSocket = sockets.adopt(wrapWebSocket(cuttable, () => events, settings.clock), wanted);
-    socket.start();
+    // It holds the request, which need not live as long as the socket.
+    webSocket.onopen = null;
+    opened(webSocket, wanted, sockets, settings);
   };
-  webSocket.onerror = (event) => event.preventDefault();
+  webSocket.onerror = preventDefault;
+}
+
+function opened(
+  webSocket: WebSocket,
+  wanted: WantedUpgrade,
+  sockets: OpenSockets,
+  settings: ListenSettings,
+): void {
+  const cuttable = Object.assign(webSocket, { terminate: cutThis });
+  const events: SocketEvents = {
+    message: (data) => socket.received(data),
+    drain: () => socket.drained(),
+    close: (code, reason) => reason === NO_PONG ? socket.ended(0, "") : socket.ended(code, reason),
+  };
+  const socket: ServerSocket = sockets.adopt(wrapWebSocket(cuttable, () => events, settings.clock), wanted);
+  socket.start();
+}
+
+function preventDefault(event: Event): void {
+  event.preventDefault();
+}
+
+function cutThis(this: WebSocket): void {
+  cut(this);
 }
 
 interface DenoCore {

@@ -13,7 +13,7 @@ import { localUrl, remoteAddress } from "../address.ts";
 import type { Listener, ListenSettings } from "../contract.ts";
 import { exchange, notAHandshake, type WantedUpgrade } from "../exchange.ts";
 import { LISTENER_CLOSE_MS, OpenSockets } from "./open_sockets.ts";
-import type { RawSocket, ServerSocket } from "./server_socket.ts";
+import type { RawSocket } from "./server_socket.ts";
 
 /** What ws says of a message over its limit. */
 const TOO_BIG = "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH";
@@ -47,7 +47,7 @@ export async function listenOnNode(settings: ListenSettings): Promise<Listener> 
 
   const server = createServer({ requestTimeout: 0, shouldUpgradeCallback: wantsWebSocket }, respond);
   server.on("upgrade", (incoming: IncomingMessage, stream: Duplex, head: Buffer) => {
-    stream.on("error", () => stream.destroy());
+    stream.on("error", destroyThis);
     const tcp = stream as TcpSocket;
     const remote = remoteAddress(tcp.remoteAddress, tcp.remotePort);
     const request = requestOf(incoming);
@@ -82,6 +82,11 @@ export async function listenOnNode(settings: ListenSettings): Promise<Listener> 
     url: localUrl(settings.hostname, port),
     close: () => closed ??= close(),
   };
+}
+
+/** Knows nothing of the request, which would else live as long as the socket. */
+function destroyThis(this: Duplex): void {
+  this.destroy();
 }
 
 /** Other upgrades (h2c, say) are answered as the plain requests they also are. */
@@ -120,48 +125,75 @@ async function answerWith(response: Response, incoming: IncomingMessage, tcp: Tc
   }
 }
 
-function attach(webSocket: WsSocket, tcp: TcpSocket, wanted: WantedUpgrade, sockets: OpenSockets): void {
-  let draining = false;
-  let corked = false;
+/** A socket of ws. One object a socket, since a node may have very many. */
+class NodeSocket implements RawSocket {
+  /** Called when ws has handed something to the kernel; several messages of a turn are told once. */
+  drained: () => void = () => {};
+  readonly #webSocket: WsSocket;
+  readonly #tcp: TcpSocket;
+  #draining = false;
+  #corked = false;
+
+  constructor(webSocket: WsSocket, tcp: TcpSocket) {
+    this.#webSocket = webSocket;
+    this.#tcp = tcp;
+  }
+
+  get bufferedBytes(): number {
+    return this.#webSocket.bufferedAmount;
+  }
+
+  send(data: string | Uint8Array<ArrayBuffer>): boolean {
+    if (this.#webSocket.readyState !== this.#webSocket.OPEN) return false;
+    this.#corkTurn();
+    this.#webSocket.send(data, this.#written);
+    return true;
+  }
+
+  close(code: number, reason: string): void {
+    this.#webSocket.close(code, reason);
+  }
+
+  terminate(): void {
+    this.#webSocket.terminate();
+  }
+
+  ping(): void {
+    this.#webSocket.ping();
+  }
+
   /** What one turn sends leaves in one system call. */
-  const corkTurn = (): void => {
-    if (corked) return;
-    corked = true;
-    tcp.cork();
+  #corkTurn(): void {
+    if (this.#corked) return;
+    this.#corked = true;
+    this.#tcp.cork();
     process.nextTick(() => {
-      corked = false;
-      tcp.uncork();
+      this.#corked = false;
+      this.#tcp.uncork();
     });
-  };
-  // Once a turn: ws calls back for every message, and one turn's messages mostly leave together.
-  const written = (): void => {
-    if (draining) return;
-    draining = true;
+  }
+
+  /** ws calls back for every message, and one turn's messages mostly leave together. */
+  #written = (): void => {
+    if (this.#draining) return;
+    this.#draining = true;
     queueMicrotask(() => {
-      draining = false;
-      socket.drained();
+      this.#draining = false;
+      this.drained();
     });
   };
-  const raw: RawSocket = {
-    get bufferedBytes() {
-      return webSocket.bufferedAmount;
-    },
-    send(data) {
-      if (webSocket.readyState !== webSocket.OPEN) return false;
-      corkTurn();
-      webSocket.send(data, written);
-      return true;
-    },
-    close: (code, reason) => webSocket.close(code, reason),
-    terminate: () => webSocket.terminate(),
-    ping: () => webSocket.ping(),
-  };
-  const socket: ServerSocket = sockets.adopt(raw, wanted);
+}
+
+function attach(webSocket: WsSocket, tcp: TcpSocket, wanted: WantedUpgrade, sockets: OpenSockets): void {
+  const raw = new NodeSocket(webSocket, tcp);
+  const socket = sockets.adopt(raw, wanted);
+  raw.drained = () => socket.drained();
   webSocket.on("message", (data: Buffer, isBinary: boolean) => {
     socket.received(isBinary ? new Uint8Array(data) : data.toString());
   });
-  webSocket.on("ping", () => socket.heard());
-  webSocket.on("pong", () => socket.heard());
+  const heard = (): void => socket.heard();
+  webSocket.on("ping", heard);
+  webSocket.on("pong", heard);
   let tooLarge = false;
   // ws has already begun to close (1009 for a message over the limit, 1002 or 1007 for a broken one).
   webSocket.on("error", (error: Error & { code?: string }) => {

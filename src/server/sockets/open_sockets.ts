@@ -22,10 +22,7 @@ export class OpenSockets {
 
   /** Takes care of a socket that has just opened; the adapter then starts it. */
   adopt(raw: RawSocket, upgrade: WantedUpgrade): ServerSocket {
-    const socket = new ServerSocket(raw, upgrade, this.#settings, (ended) => {
-      this.#sockets.delete(ended);
-      if (this.#sockets.size === 0) this.#emptied();
-    });
+    const socket = new ServerSocket(raw, upgrade, this.#settings, this.#onEnd);
     this.#sockets.add(socket);
     this.#heartbeat ??= every(this.#settings.clock, this.#settings.pingIntervalMs, () => this.#probe());
     if (this.#stopped) socket.close(CLOSE.leaving, "");
@@ -48,6 +45,12 @@ export class OpenSockets {
   #probe(): void {
     for (const socket of this.#sockets) socket.probe();
   }
+
+  /** One for all sockets, since there may be very many. */
+  readonly #onEnd = (ended: ServerSocket): void => {
+    this.#sockets.delete(ended);
+    if (this.#sockets.size === 0) this.#emptied();
+  };
 
   #emptied(): void {
     this.#heartbeat?.cancel();

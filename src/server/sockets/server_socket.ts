@@ -38,7 +38,9 @@ export interface Surroundings {
  */
 export class ServerSocket implements Socket {
   readonly #raw: RawSocket;
-  readonly #upgrade: WantedUpgrade;
+  readonly #messageBytesMax: number;
+  /** Until it was called: it holds the request, which need not live as long as the socket. */
+  #open: WantedUpgrade["open"] | undefined;
   readonly #surroundings: Surroundings;
   readonly #onEnd: (socket: ServerSocket) => void;
   #state: "open" | "closing" | "ended" = "open";
@@ -58,7 +60,8 @@ export class ServerSocket implements Socket {
     onEnd: (socket: ServerSocket) => void,
   ) {
     this.#raw = raw;
-    this.#upgrade = upgrade;
+    this.#messageBytesMax = upgrade.messageBytesMax;
+    this.#open = upgrade.open;
     this.#surroundings = surroundings;
     this.#onEnd = onEnd;
   }
@@ -67,8 +70,10 @@ export class ServerSocket implements Socket {
    * Hands the socket to its owner. Apart from the constructor, so that the adapter can know the socket first.
    */
   start(): void {
+    const open = this.#open;
+    this.#open = undefined;
     try {
-      this.#events = this.#upgrade.open(this);
+      this.#events = open?.(this);
     } catch (thrown) {
       this.#failed(thrown);
     }
@@ -122,9 +127,8 @@ export class ServerSocket implements Socket {
   received(data: string | Uint8Array<ArrayBuffer>): void {
     if (this.#state !== "open") return;
     this.#silent = false;
-    const { messageBytesMax } = this.#upgrade;
-    if (isLonger(data, messageBytesMax)) {
-      this.close(CLOSE.tooLarge, `a message is longer than ${messageBytesMax} bytes`);
+    if (isLonger(data, this.#messageBytesMax)) {
+      this.close(CLOSE.tooLarge, `a message is longer than ${this.#messageBytesMax} bytes`);
       return;
     }
     this.#handle((events) => events.message(data));
