@@ -9,22 +9,46 @@ export const scenarios = {
   },
   links: {
     claim: "Sessions deliver exactly once and in order whatever the network does; control waits for nothing.",
-    files: ["test/link/session.test.ts", "test/link/handshake.test.ts"],
+    files: [
+      "test/link/session.test.ts",
+      "test/link/handshake.test.ts",
+      "test/link/crossing.test.ts",
+      "test/link/recovery.test.ts",
+    ],
   },
   quality: {
     claim: "Quality ranks near, far, jittery and flapping links, ten points apart, and recovers.",
     files: ["test/link/liveness.test.ts"],
   },
-  messages: {
-    claim: "100,000 messages each way between three nodes, through loss, repeats, reordering and 20 cuts: once, in order.",
+  "exactly-once": {
+    claim:
+      "100,000 messages each way between three nodes, through loss, repeats, reordering and 20 cuts: once, in order.",
     files: ["test/cluster/exactly_once.test.ts"],
   },
   claims: {
-    claim: "Of 1,000 connections claimed twice at one moment, also across a partition, each has one owner everywhere.",
+    claim:
+      "Of 1,000 connections claimed twice at one moment, also across a partition, each has one owner everywhere.",
     files: ["test/cluster/double_claim.test.ts", "test/directory/races.test.ts"],
   },
+  size: {
+    claim: "Fifty nodes in one process are one cluster.",
+    files: ["test/cluster/size.test.ts"],
+  },
+  adversity: {
+    claim: "An hour of faults, floods, forgeries and random schedules finds nothing.",
+    files: [
+      "test/link/model.test.ts",
+      "test/link/wire_fuzz.test.ts",
+      "test/link/mutated_packets.test.ts",
+      "test/link/outsider.test.ts",
+      "test/router/model.test.ts",
+      "test/processes/bad_input.mixed.test.ts",
+      "test/processes/adversity.mixed.test.ts",
+    ],
+  },
   processes: {
-    claim: "A killed or paused node of any runtime is cleared in time and returns; no message is falsely delivered.",
+    claim:
+      "A killed or paused node of any runtime is cleared in time and returns; no message is falsely delivered.",
     files: ["test/processes/faults.mixed.test.ts", "test/processes/start.mixed.test.ts"],
   },
 };
