@@ -136,24 +136,21 @@ function memberOf({ voters, learners }: Configuration, id: number): boolean {
 /** In force at a member, or soon, if the changes in its log are committed. */
 function possibleConfigurations(machines: readonly Machine[]): Configuration[] {
   const possible: Configuration[] = [];
-  for (const { disk, state, writing } of machines) {
+  for (const { disk, state, writing, asked } of machines) {
     const stored = configurationOf(state.confState);
     if (typeof stored === "string" || stored.voters.incoming.size === 0) continue;
     possible.push(stored);
-    const log = disk.entries(Math.max(disk.firstIndex(), state.index + 1), disk.lastIndex() + 1, Infinity) ??
-      [];
+    const from = Math.max(disk.firstIndex(), state.index + 1);
+    const log = [...disk.entries(from, disk.lastIndex() + 1, Infinity) ?? [], ...writing?.entries ?? []];
+    const changes = log.flatMap((entry) => entry.type === "conf-change" ? [entry.change] : []);
+    if (asked !== undefined) changes.push(asked);
     let current = stored;
-    for (const entry of [...log, ...writing?.entries ?? []]) {
-      if (entry.type !== "conf-change") continue;
-      for (const change of [entry.change, LEAVE_JOINT]) {
-        const changed = changeConfiguration(current, change);
-        if ("refused" in changed) continue;
-        possible.push(changed.configuration);
-        current = changed.configuration;
-      }
+    for (const change of [LEAVE_JOINT, ...changes.flatMap((each) => [each, LEAVE_JOINT])]) {
+      const changed = changeConfiguration(current, change);
+      if ("refused" in changed) continue;
+      possible.push(changed.configuration);
+      current = changed.configuration;
     }
-    const left = changeConfiguration(current, LEAVE_JOINT);
-    if (!("refused" in left)) possible.push(left.configuration);
   }
   return possible;
 }

@@ -1,5 +1,12 @@
 /** A machine: a disk, a clock of its own speed, and a member that runs on them until it crashes. */
-import type { ConfState, Entry, Message, RaftId, Snapshot } from "../../../src/raft/core/types.ts";
+import type {
+  ConfChange,
+  ConfState,
+  Entry,
+  Message,
+  RaftId,
+  Snapshot,
+} from "../../../src/raft/core/types.ts";
 import type { RawNode, Ready } from "../../../src/raft/core/raw_node.ts";
 import { EMPTY_CONF_STATE } from "../../../src/raft/core/configuration.ts";
 import { SimDisk } from "./disk.ts";
@@ -20,6 +27,8 @@ export class Machine {
   /** The ready that is being written. */
   writing: Ready | undefined;
   state: AppliedState = FRESH;
+  /** The last change of members that it was asked for in this run: perhaps in its memory alone. */
+  asked: ConfChange | undefined;
   /** Broken for good: it stays down. */
   dead = false;
 

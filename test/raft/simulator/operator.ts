@@ -37,6 +37,7 @@ export function operate(world: World): void {
   world.trace(() =>
     `member ${leader.raftId} is asked for ${JSON.stringify(change.steps)} ${change.transition}`
   );
+  leader.asked = change;
   leader.raw.proposeConfChange(change);
   world.settle(leader);
 }

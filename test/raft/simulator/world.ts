@@ -149,6 +149,7 @@ export class World {
     disk.crash(kept);
     machine.raw = undefined;
     machine.writing = undefined;
+    machine.asked = undefined;
     machine.backlog = [];
     machine.pausedUntil = 0;
     machine.run++;
