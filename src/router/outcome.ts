@@ -6,7 +6,7 @@ export type Outcome =
   | "acknowledged"
   /** No node has the connection. */
   | "not-found"
-  /** The connection closed before the bytes left. */
+  /** The connection closed before the bytes were seen to leave. */
   | "closed"
   /** A bounded queue on the way is full. */
   | "backpressure"
