@@ -6,13 +6,13 @@
 import { openClientWebSocket } from "../../src/lib/client_websocket.ts";
 import type { Contender } from "./contract.ts";
 import { connectPlainClient } from "./plain_client.ts";
-import { serveRelay, type ServerEnd } from "./relay_servers.ts";
+import { serveBare, type ServerEnd } from "../support/bare_servers.ts";
 import { decodeBatch, decodeCount, encodeBatches, encodeCount, type Outgoing } from "./relay_wire.ts";
 
 export const relay: Contender = {
   async own() {
     const clients: (ServerEnd | undefined)[] = [];
-    const server = await serveRelay({
+    const server = await serveBare({
       opened(socket, id) {
         if (id !== null) clients[numberOf(id)] = socket;
       },

@@ -1,18 +1,21 @@
-/** The relay's server on each runtime, on that runtime's fastest WebSockets, with nothing between them and it. */
+/**
+ * A server on each runtime's fastest WebSockets, with nothing between them and the bench: what the library's figures
+ * are held against.
+ */
 
-/** One WebSocket at the server. */
-export interface ServerEnd {
-  send(data: Uint8Array<ArrayBuffer>): void;
-}
+/** One WebSocket at the server: `ws` on Node, ServerWebSocket on Bun, WebSocket on Deno. */
+export type ServerEnd =
+  & { send(data: Uint8Array<ArrayBuffer>): void }
+  & ({ readonly bufferedAmount: number } | { getBufferedAmount(): number });
 
 export interface ServerHandlers {
-  /** `id` of the URL; null for the peer's socket. */
+  /** `id` is that of the URL, if it has one. */
   opened(socket: ServerEnd, id: string | null): void;
-  /** A binary message of the peer. */
+  /** A binary message. */
   message(socket: ServerEnd, data: Uint8Array<ArrayBuffer>): void;
 }
 
-export interface RelayServer {
+export interface BareServer {
   readonly port: number;
   stop(): Promise<void>;
 }
@@ -23,20 +26,28 @@ interface RuntimeGlobals {
 }
 
 const HOST = "127.0.0.1";
+/** The runtimes' own pings are off, so that nothing but messages is counted. */
+const NEVER = 0;
 
-export function serveRelay(handlers: ServerHandlers): Promise<RelayServer> {
+/** `idleTimeoutS`: silent clients are pinged, and cut after that long, where the runtime can do so by itself (not Node). */
+export function serveBare(handlers: ServerHandlers, idleTimeoutS: number = NEVER): Promise<BareServer> {
   const { Deno, Bun } = globalThis as RuntimeGlobals;
-  if (Deno !== undefined) return serveOnDeno(handlers);
-  return Bun !== undefined ? serveOnBun(handlers) : serveOnNode(handlers);
+  if (Deno !== undefined) return serveOnDeno(handlers, idleTimeoutS);
+  return Bun !== undefined ? serveOnBun(handlers, idleTimeoutS) : serveOnNode(handlers);
+}
+
+/** Bytes that the kernel has not yet taken. */
+export function bufferedBytes(socket: ServerEnd): number {
+  return "bufferedAmount" in socket ? socket.bufferedAmount : socket.getBufferedAmount();
 }
 
 function idOf(url: string): string | null {
   return new URL(url, `http://${HOST}`).searchParams.get("id");
 }
 
-async function serveOnDeno({ opened, message }: ServerHandlers): Promise<RelayServer> {
+async function serveOnDeno({ opened, message }: ServerHandlers, idleTimeout: number): Promise<BareServer> {
   const server = Deno.serve({ hostname: HOST, port: 0, onListen() {} }, (request) => {
-    const { socket, response } = Deno.upgradeWebSocket(request);
+    const { socket, response } = Deno.upgradeWebSocket(request, { idleTimeout });
     socket.binaryType = "arraybuffer";
     const id = idOf(request.url);
     socket.onopen = () => opened(socket, id);
@@ -46,7 +57,7 @@ async function serveOnDeno({ opened, message }: ServerHandlers): Promise<RelaySe
   return { port: server.addr.port, stop: () => server.shutdown() };
 }
 
-async function serveOnBun({ opened, message }: ServerHandlers): Promise<RelayServer> {
+async function serveOnBun({ opened, message }: ServerHandlers, idleTimeout: number): Promise<BareServer> {
   const server = Bun.serve<{ readonly id: string | null }>({
     hostname: HOST,
     port: 0,
@@ -56,8 +67,8 @@ async function serveOnBun({ opened, message }: ServerHandlers): Promise<RelaySer
         : new Response(null, { status: 400 }),
     websocket: {
       backpressureLimit: 0,
-      idleTimeout: 0,
-      sendPings: false,
+      idleTimeout,
+      sendPings: idleTimeout !== NEVER,
       perMessageDeflate: false,
       open: (socket) => opened(socket, socket.data.id),
       message: (socket, data) => {
@@ -68,7 +79,7 @@ async function serveOnBun({ opened, message }: ServerHandlers): Promise<RelaySer
   return { port: server.port ?? 0, stop: () => server.stop(true) };
 }
 
-async function serveOnNode({ opened, message }: ServerHandlers): Promise<RelayServer> {
+async function serveOnNode({ opened, message }: ServerHandlers): Promise<BareServer> {
   const { WebSocketServer } = await import("ws");
   const server = new WebSocketServer({ host: HOST, port: 0, perMessageDeflate: false, clientTracking: true });
   await new Promise((resolve) => server.once("listening", resolve));

@@ -18,3 +18,34 @@ export function median(values: readonly number[]): number {
 export function rounded(value: number, digits: number): number {
   return Number(value.toFixed(digits));
 }
+
+export function medianOf<Item>(items: readonly Item[], of: (item: Item) => number): number {
+  return median(items.map(of));
+}
+
+/** The median of the ratios of measurements that ran beside each other. */
+export function medianRatio<Item>(
+  items: readonly Item[],
+  others: readonly Item[],
+  of: (item: Item) => number,
+): number {
+  return median(items.flatMap((item, index) => {
+    const beside = others[index];
+    return beside === undefined ? [] : [of(item) / of(beside)];
+  }));
+}
+
+/** A Markdown table; all columns but the first `texts` are numbers. */
+export function markdownTable(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  texts = 1,
+): string {
+  return [head, head.map((_, index) => index < texts ? "---" : "---:"), ...rows]
+    .map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+}
+
+/** How an aim is reported. */
+export function met(yes: boolean): string {
+  return yes ? "met" : "missed";
+}

@@ -33,6 +33,12 @@ export function provenance(): Provenance {
   };
 }
 
+/** One line of it for people: the versions of some runtimes, commit, date, machine. */
+export function ranOn({ commit, date, machine, versions }: Provenance, runtimes: readonly Runtime[]): string {
+  const on = [...new Set(runtimes)].map((runtime) => `${runtime} ${versions[runtime]}`).join(", ");
+  return `${on}; ${commit}, ${date.slice(0, 16)}Z, ${machine}`;
+}
+
 function output(command: string, args: readonly string[]): string {
   return (spawnSync(command, args, { cwd: ROOT, encoding: "utf8" }).stdout ?? "").trim();
 }
