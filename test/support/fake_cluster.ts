@@ -14,6 +14,7 @@ import { systemRandom } from "../../src/lib/random.ts";
 import { arrived, type Outcome, OUTCOMES } from "../../src/router/outcome.ts";
 import type { ServedCluster, Serving } from "../../src/server/serving.ts";
 import type { SocketAcceptor } from "../../src/transport.ts";
+import { emptyStats } from "../../src/link/stats.ts";
 
 interface Registered {
   readonly details: ConnectionDetails;
@@ -170,19 +171,7 @@ export class FakeCluster implements ServedCluster {
       messagesOut: this.delivered.length,
       bytesOut: 0,
       queuedBytes: 0,
-      links: {
-        packetsSent: 0,
-        packetsReceived: 0,
-        bytesSent: 0,
-        bytesReceived: 0,
-        retransmits: 0,
-        dropped: { malformed: 0, unsealed: 0, replayed: 0, "unknown-session": 0, flood: 0 },
-        refused: { "wrong-secret": 0, "wrong-cluster": 0, "wrong-version": 0, "id-in-use": 0 },
-        sessionsStarted: 0,
-        sessionsResumed: 0,
-        sessionsEnded: 0,
-        transport: {},
-      },
+      links: emptyStats(),
       repairs: 0,
       rejected: this.rejected,
     };
