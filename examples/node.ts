@@ -91,7 +91,17 @@ function optionsOf(settings: NodeSettings, host: string, port: number): ClusterO
 /** Where other nodes reach this one: nobody can dial a wildcard address. */
 function addressOf({ publicUrl }: NodeSettings, host: string): string {
   if (host !== "0.0.0.0" && host !== "::") return host.includes(":") ? `[${host}]` : host;
-  return (publicUrl === undefined ? undefined : URL.parse(publicUrl)?.hostname) ?? hostname();
+  const named = publicUrl === undefined ? undefined : URL.parse(publicUrl)?.hostname;
+  if (named !== undefined) return named;
+  if (
+    deno !== undefined && deno.permissions.querySync({ name: "sys", kind: "hostname" }).state !== "granted"
+  ) {
+    fail(
+      1,
+      `--host ${host} needs --public-url, or --allow-sys=hostname to tell other nodes where this one is`,
+    );
+  }
+  return hostname();
 }
 
 /** One line of JSON for each event, on standard error. */

@@ -1,8 +1,9 @@
 /**
  * Opens client WebSockets: the runtime's own, but the `ws` package's on Deno, whose own client leaves Nagle's
  * algorithm on (a small write waits up to 40 ms for the answer to the one before it) and writes a message above
- * 1,024 bytes in two pieces, so that every such message waits. Where the package cannot be loaded (it reads the
- * environment, which takes a permission) Deno's own client serves, with that delay.
+ * 1,024 bytes in two pieces, so that every such message waits. The package reads the environment, which takes a
+ * permission: where that is not granted already Deno's own client serves, with that delay. To import the package
+ * there would stop the whole process at a prompt, on a terminal.
  */
 import type { StandardWebSocket } from "./standard_socket.ts";
 
@@ -23,11 +24,22 @@ type Constructor = new (
   options: { headers: Readonly<Record<string, string>>; perMessageDeflate: boolean },
 ) => StandardWebSocket;
 
-const onDeno = navigator.userAgent.startsWith("Deno/");
+/** What of Deno's own is needed here. */
+interface DenoPermissions {
+  querySync(wanted: { name: "env"; variable: string }): { readonly state: string };
+}
+
+/** The variable that the package reads when it is loaded. */
+const VARIABLE_READ = "WS_NO_BUFFER_UTIL";
+
+const deno = (globalThis as { readonly Deno?: { readonly permissions: DenoPermissions } }).Deno;
 let loading: Promise<Constructor | undefined> | undefined;
 
 /** The ws package's client; undefined where it cannot be had. */
-async function loadPackage(): Promise<Constructor | undefined> {
+async function loadPackage(
+  { permissions }: { permissions: DenoPermissions },
+): Promise<Constructor | undefined> {
+  if (permissions.querySync({ name: "env", variable: VARIABLE_READ }).state !== "granted") return undefined;
   const fromNpm: string = "npm:ws@8.23.0";
   try {
     const module: { WebSocket: Constructor } = await import("ws").catch(() => import(fromNpm));
@@ -43,11 +55,11 @@ export async function openClientWebSocket(
   options: ClientWebSocketOptions,
 ): Promise<ClientWebSocket> {
   const { headers, protocols } = options;
-  const Package = onDeno ? await (loading ??= loadPackage()) : undefined;
+  const Package = deno === undefined ? undefined : await (loading ??= loadPackage(deno));
   if (Package !== undefined) {
     const webSocket = new Package(url, [...protocols], { headers, perMessageDeflate: false });
     return { webSocket, holdsSmallWrites: false };
   }
   const webSocket = new WebSocket(url, { headers: { ...headers }, protocols: [...protocols] });
-  return { webSocket, holdsSmallWrites: onDeno };
+  return { webSocket, holdsSmallWrites: deno !== undefined };
 }
