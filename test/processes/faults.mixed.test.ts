@@ -11,6 +11,8 @@ const OPTIONS = { pingIntervalMs: PEER_TIMEOUT_MS / 5, peerTimeoutMs: PEER_TIMEO
 const SLACK_MS = 2_000;
 const TRAFFIC_MS: number = scale(600, 5_000);
 
+const PATIENCE_MS: number = scale(30_000, 180_000);
+
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** The victim's runtime comes first, second and third in turn: it is the listener, both, and the dialler. */
@@ -41,51 +43,59 @@ async function cleared(fleet: Fleet, victim: Worker, others: readonly Worker[]):
 
 describe("real processes of three runtimes under traffic", () => {
   for (const runtime of RUNTIMES) {
-    test(`a killed node on ${runtime} is cleared everywhere within the peer timeout, and comes back`, async () => {
-      await using fleet = await Fleet.start(order(runtime), { options: OPTIONS });
-      const { victim, others } = split(fleet, runtime);
-      await sleep(TRAFFIC_MS);
-      victim.child.signal("SIGKILL");
-      const clearedMs = await cleared(fleet, victim, others);
-      expect(clearedMs).toBeLessThan(PEER_TIMEOUT_MS + SLACK_MS);
-      await sleep(TRAFFIC_MS);
-      await victim.start();
-      await victim.connect();
-      await fleet.until("the mesh is whole again", () => fleet.isWhole());
-      await sleep(TRAFFIC_MS);
-      const before = others[0]?.ends().length ?? 0;
-      expect(before).toBeGreaterThan(100);
-      await fleet.quiesce();
-      const outcomes = fleet.check(fleet.workers, others);
-      for (const other of others) {
-        expect(
-          other.downs().filter((line) =>
-            !line.startsWith(`down ${victim.nodeId} `) && !line.endsWith(" left") &&
-            !line.endsWith(" stopping")
-          ),
-        ).toEqual([]);
-      }
-      report(`kill ${runtime}`, { clearedMs, peerTimeoutMs: PEER_TIMEOUT_MS, ...outcomes });
-    });
+    test(
+      `a killed node on ${runtime} is cleared everywhere within the peer timeout, and comes back`,
+      async () => {
+        await using fleet = await Fleet.start(order(runtime), { options: OPTIONS });
+        const { victim, others } = split(fleet, runtime);
+        await sleep(TRAFFIC_MS);
+        victim.child.signal("SIGKILL");
+        const clearedMs = await cleared(fleet, victim, others);
+        expect(clearedMs).toBeLessThan(PEER_TIMEOUT_MS + SLACK_MS);
+        await sleep(TRAFFIC_MS);
+        await victim.start();
+        await victim.connect();
+        await fleet.until("the mesh is whole again", () => fleet.isWhole());
+        await sleep(TRAFFIC_MS);
+        const before = others[0]?.ends().length ?? 0;
+        expect(before).toBeGreaterThan(100);
+        await fleet.quiesce();
+        const outcomes = fleet.check(fleet.workers, others);
+        for (const other of others) {
+          expect(
+            other.downs().filter((line) =>
+              !line.startsWith(`down ${victim.nodeId} `) && !line.endsWith(" left") &&
+              !line.endsWith(" stopping")
+            ),
+          ).toEqual([]);
+        }
+        report(`kill ${runtime}`, { clearedMs, peerTimeoutMs: PEER_TIMEOUT_MS, ...outcomes });
+      },
+      PATIENCE_MS,
+    );
 
-    test(`a node on ${runtime} that is paused beyond the peer timeout is cleared, returns by itself, and blames nobody`, async () => {
-      await using fleet = await Fleet.start(order(runtime), { options: OPTIONS });
-      const { victim, others } = split(fleet, runtime);
-      await sleep(TRAFFIC_MS);
-      victim.child.signal("SIGSTOP");
-      const clearedMs = await cleared(fleet, victim, others);
-      expect(clearedMs).toBeLessThan(PEER_TIMEOUT_MS + SLACK_MS);
-      await sleep(TRAFFIC_MS);
-      victim.child.signal("SIGCONT");
-      const backMs = await fleet.until("the mesh is whole again", () => fleet.isWhole());
-      expect(victim.clientOpen).toBe(true);
-      await sleep(TRAFFIC_MS);
-      const reasons = victim.downs().map((line) => line.split(" ").at(-1));
-      expect(reasons.filter((reason) => reason === "timeout")).toEqual([]);
-      await fleet.quiesce();
-      const outcomes = fleet.check(fleet.workers, fleet.workers);
-      expect(outcomes["delivered"]).toBeGreaterThan(100);
-      report(`pause ${runtime}`, { clearedMs, backMs, peerTimeoutMs: PEER_TIMEOUT_MS, ...outcomes });
-    });
+    test(
+      `a node on ${runtime} that is paused beyond the peer timeout is cleared, returns by itself, and blames nobody`,
+      async () => {
+        await using fleet = await Fleet.start(order(runtime), { options: OPTIONS });
+        const { victim, others } = split(fleet, runtime);
+        await sleep(TRAFFIC_MS);
+        victim.child.signal("SIGSTOP");
+        const clearedMs = await cleared(fleet, victim, others);
+        expect(clearedMs).toBeLessThan(PEER_TIMEOUT_MS + SLACK_MS);
+        await sleep(TRAFFIC_MS);
+        victim.child.signal("SIGCONT");
+        const backMs = await fleet.until("the mesh is whole again", () => fleet.isWhole());
+        expect(victim.clientOpen).toBe(true);
+        await sleep(TRAFFIC_MS);
+        const reasons = victim.downs().map((line) => line.split(" ").at(-1));
+        expect(reasons.filter((reason) => reason === "timeout")).toEqual([]);
+        await fleet.quiesce();
+        const outcomes = fleet.check(fleet.workers, fleet.workers);
+        expect(outcomes["delivered"]).toBeGreaterThan(100);
+        report(`pause ${runtime}`, { clearedMs, backMs, peerTimeoutMs: PEER_TIMEOUT_MS, ...outcomes });
+      },
+      PATIENCE_MS,
+    );
   }
 });
