@@ -122,6 +122,14 @@ export function leaderOf(size: number, given: Given = {}): { leader: Member; sen
   return { leader, sent };
 }
 
+/** A follower of `lead` in term 3, with a log of three entries of which two are committed. */
+export function followerOf(lead: RaftId): Member {
+  const member = new Member(1, [1, 2, 3], { terms: [1, 2, 3], term: 3, commit: 2 });
+  member.settle();
+  member.receive({ type: "heartbeat", from: lead, term: 3, commit: 2, round: 1 });
+  return member;
+}
+
 export function granted(from: RaftId, term: number): Body {
   return { type: "vote-response", from, term, reject: false, commit: 0, commitTerm: 0 };
 }

@@ -1,5 +1,4 @@
 /** The core's one door: ticks, calls and messages go in; what to persist, send and apply comes out. */
-import { type Configuration } from "./configuration.ts";
 import { type Campaign, hup, tickElection } from "./election.ts";
 import { tickLeader, transferLeader } from "./leader.ts";
 import { appliedTo, applyConfChange } from "./members.ts";
@@ -7,53 +6,20 @@ import { areSoundProposals, isSound } from "./message_check.ts";
 import { type RaftOptions, resolveRaftOptions } from "./options.ts";
 import type { Progress } from "./progress.ts";
 import { Raft } from "./raft.ts";
+import type { RaftStatus, Ready } from "./ready.ts";
 import { entryBytesOf, payloadBytesOf } from "./size.ts";
 import { step } from "./step.ts";
 import {
   type ConfChange,
   type ConfState,
-  type Entry,
   type HardState,
   type Message,
   NO_ID,
   type Proposal,
   type RaftId,
-  type ReadState,
-  type Snapshot,
   type SoftState,
   type StepResult,
 } from "./types.ts";
-
-/**
- * The work that is due, in this order: persist `snapshot`, then `entries` (which replace what storage holds from
- * the first of them on), then `hardState`; apply `snapshot` or `committedEntries`, with `applyConfChange` for
- * each change among them; then send `messages`, and answer `readStates`; then `advance()`. Nothing may be sent
- * before all of it is durable if `mustSync` (thesis, 3.8); without it, a crash may lose what was written.
- */
-export interface Ready {
-  /** Not undefined when it changed; never persisted. */
-  readonly softState: SoftState | undefined;
-  readonly hardState: HardState | undefined;
-  readonly snapshot: Snapshot | undefined;
-  readonly entries: readonly Entry[];
-  readonly committedEntries: readonly Entry[];
-  readonly messages: readonly Message[];
-  readonly readStates: readonly ReadState[];
-  readonly mustSync: boolean;
-}
-
-export interface RaftStatus {
-  readonly id: RaftId;
-  readonly term: number;
-  readonly vote: RaftId;
-  readonly commit: number;
-  readonly applied: number;
-  readonly lastIndex: number;
-  readonly softState: SoftState;
-  readonly configuration: Configuration;
-  /** The member to whom the leadership is being handed; 0 for none. */
-  readonly transferee: RaftId;
-}
 
 /**
  * One member. Calls must not overlap; between `ready()` and `advance()` more may come in, but no second

@@ -1,10 +1,9 @@
 /** Scripts of whole clusters: members, the messages between them, and commands to make them act. */
-import { EMPTY_CONF_STATE } from "../../../src/raft/core/configuration.ts";
-import type { RaftOptions } from "../../../src/raft/core/options.ts";
-import type { ConfState, Message, Snapshot, StepResult } from "../../../src/raft/core/types.ts";
+import type { Message, StepResult } from "../../../src/raft/core/types.ts";
 import type { Core } from "../core.ts";
 import { describeMessage, describeProgress, describeRole, MESSAGE_NAMES, V1_CONTEXT } from "./describe.ts";
 import { parseConfSteps } from "./conf_steps.ts";
+import { ELECTION_TICKS, HEARTBEAT_TICKS, nodeArguments } from "./node_arguments.ts";
 import { ScriptNode } from "./script_node.ts";
 import {
   type Command,
@@ -19,8 +18,6 @@ import {
 const DROPPED = "raft proposal dropped";
 const NO_PEER = "raft: cannot step as peer not found";
 const LEVELS = ["debug", "info", "warn", "error", "fatal", "none"];
-const ELECTION_TICKS = 3;
-const HEARTBEAT_TICKS = 1;
 
 export function clusterRunner(core: Core): (directive: Directive) => string {
   const cluster = new ScriptCluster(core);
@@ -127,37 +124,7 @@ class ScriptCluster {
 
   #addNodes(command: Command): void {
     const [count = 0] = plainNumbers(command);
-    const all = (key: string): number[] => valuesOf(command, key).map(numberFrom);
-    const flag = (key: string): boolean => valuesOf(command, key)[0] === "true";
-    const number = (key: string, otherwise: number): number => all(key)[0] ?? otherwise;
-    if (flag("async-storage-writes")) throw new ScriptError("this core has no async-storage-writes");
-    const readOnly = valuesOf(command, "read-only")[0] ?? "safe";
-    if (readOnly !== "safe" && readOnly !== "lease-based") {
-      throw new ScriptError(`invalid read-only option ${JSON.stringify(readOnly)}`);
-    }
-    const known = ["voters", "learners", "index", "content"];
-    const bootstrap = command.args.some(({ key }) => known.includes(key));
-    const index = number("index", 0);
-    if (bootstrap && index <= 1) throw new ScriptError("index must be specified as > 1 due to bootstrap");
-    const confState: ConfState = { ...EMPTY_CONF_STATE, voters: all("voters"), learners: all("learners") };
-    const data = new TextEncoder().encode(valuesOf(command, "content")[0] ?? "");
-    const snapshot: Snapshot | undefined = bootstrap ? { index, term: 1, confState, data } : undefined;
-    const options: Omit<RaftOptions, "id" | "storage"> = {
-      electionTimeoutTicks: () => ELECTION_TICKS,
-      electionTicks: ELECTION_TICKS,
-      heartbeatTicks: HEARTBEAT_TICKS,
-      applied: index,
-      preVote: flag("prevote"),
-      checkQuorum: flag("checkquorum"),
-      leaseTicks: readOnly === "lease-based" ? 1 : 0,
-      validateConfChanges: !flag("disable-conf-change-validation"),
-      stepDownOnRemoval: flag("step-down-on-removal"),
-      inflightMessagesMax: number("inflight", Infinity),
-      inflightBytesMax: number("inflight-bytes", Infinity),
-      messageBytesMax: number("max-size-per-msg", Infinity),
-      uncommittedBytesMax: number("max-uncommitted-size", Infinity),
-      applyingBytesMax: number("max-committed-size-per-ready", Infinity),
-    };
+    const { options, snapshot } = nodeArguments(command);
     for (let added = 0; added < count; added++) {
       this.#nodes.push(new ScriptNode(this.#core, this.#nodes.length + 1, options, snapshot));
     }

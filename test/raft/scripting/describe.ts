@@ -1,7 +1,7 @@
 /** Prints what the core says in the words of etcd's interaction scripts. */
 import type { Configuration } from "../../../src/raft/core/configuration.ts";
 import type { Progress } from "../../../src/raft/core/progress.ts";
-import type { Ready } from "../../../src/raft/core/raw_node.ts";
+import type { Ready } from "../../../src/raft/core/ready.ts";
 import type {
   ConfState,
   ConfStep,

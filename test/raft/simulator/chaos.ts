@@ -101,7 +101,7 @@ function inflict(world: World, fault: Fault | undefined, machine: Machine | unde
  * Only one voter's disk at a time may be lost, and only while no change of members is under way: more is data loss
  * that no protocol survives.
  */
-function mayLoseDisk({ checker: { configuration, maxCommitted }, machines }: World): boolean {
+function mayLoseDisk({ history: { configuration, maxCommitted }, machines }: World): boolean {
   if (isJoint(configuration) || voterIds(configuration.voters).length < 3) return false;
   const present = new Set(machines.map(({ raftId }) => raftId));
   if (voterIds(configuration.voters).some((id) => !present.has(id))) return false;

@@ -1,20 +1,10 @@
 /** What must hold whatever happens; asked after every step. */
-import {
-  type Configuration,
-  configurationOf,
-  confStateOf,
-  EMPTY_CONFIGURATION,
-} from "../../../src/raft/core/configuration.ts";
-import { changeConfiguration } from "../../../src/raft/core/conf_change.ts";
-import type { Ready } from "../../../src/raft/core/raw_node.ts";
-import type { ConfState, Entry, Message, RaftId, ReadState, Role } from "../../../src/raft/core/types.ts";
-import { type AppliedState, hashAfter, type Machine, stateOf } from "./machine.ts";
-
-export class SimulationFailure extends Error {}
-
-function fail(rule: string, detail: string): never {
-  throw new SimulationFailure(`${rule}: ${detail}`);
-}
+import { confStateOf } from "../../../src/raft/core/configuration.ts";
+import type { Ready } from "../../../src/raft/core/ready.ts";
+import type { Entry, Message, RaftId, ReadState, Role } from "../../../src/raft/core/types.ts";
+import { fail } from "./failure.ts";
+import type { History } from "./history.ts";
+import { type Machine, stateOf } from "./machine.ts";
 
 /** What was last seen of one member. */
 interface Seen {
@@ -29,14 +19,6 @@ interface Seen {
   confIndex: number;
 }
 
-interface Committed {
-  readonly entry: Entry | undefined;
-  readonly term: number;
-  /** The term of the leader that committed it. */
-  readonly byTerm: number;
-  readonly hash: number;
-}
-
 /** Above the largest entry that is proposed. */
 const DATA_BYTES_MAX = 400;
 
@@ -48,6 +30,7 @@ export interface Limits {
 
 export class Checker {
   readonly #machines: readonly Machine[];
+  readonly #history: History;
   readonly #limits: Limits;
   readonly #seen = new Map<RaftId, Seen>();
   readonly #leaders = new Map<number, RaftId>();
@@ -55,41 +38,12 @@ export class Checker {
   readonly #votes = new Map<string, RaftId>();
   /** Every entry that was ever in a log, by term and index, with the term of the entry before it. */
   readonly #entries = new Map<number, { readonly entry: Entry; readonly before: number }>();
-  readonly #committed: Committed[] = [];
   readonly #reads = new Map<number, number>();
-  /** Each configuration with the index of the entry that made it. */
-  readonly #confStates: { readonly index: number; readonly confState: string }[] = [];
-  #configuration: Configuration = EMPTY_CONFIGURATION;
 
-  /** Everybody starts with the first entry, which is in `start`. */
-  constructor(machines: readonly Machine[], start: AppliedState, limits: Limits) {
+  constructor(machines: readonly Machine[], history: History, limits: Limits) {
     this.#machines = machines;
+    this.#history = history;
     this.#limits = limits;
-    for (let index = 0; index <= start.index; index++) {
-      this.#committed.push({
-        entry: undefined,
-        term: index === 0 ? 0 : start.term,
-        byTerm: 0,
-        hash: start.hash,
-      });
-    }
-    const configuration = configurationOf(start.confState);
-    if (typeof configuration !== "string") this.#configuration = configuration;
-    this.#confStates.push({ index: start.index, confState: JSON.stringify(start.confState) });
-  }
-
-  /** The highest index that any leader has committed. */
-  get maxCommitted(): number {
-    return this.#committed.length - 1;
-  }
-
-  /** The configuration after the highest committed entry. */
-  get configuration(): Configuration {
-    return this.#configuration;
-  }
-
-  committedEntry(index: number): Entry | undefined {
-    return this.#committed[index]?.entry;
   }
 
   /** Looks at a member after it has done something; whether its role or term changed. */
@@ -128,13 +82,13 @@ export class Checker {
     return changed;
   }
 
-  /** A ready was handed out: its entries are in the member's log from now on. True when one changes members. */
-  handedOut(machine: Machine, { entries, snapshot }: Ready): boolean {
+  /** A ready was handed out: its entries are in the member's log from now on. True when it votes or changes members. */
+  handedOut(machine: Machine, { entries, snapshot, messages }: Ready): boolean {
     const { raw, raftId } = machine;
-    let changes = false;
+    let turning = messages.some((message) => message.type === "vote-response" && !message.reject);
     if (snapshot !== undefined && raw !== undefined) {
       const confState = confStateOf(raw.status().configuration);
-      this.#checkState(raftId, { ...stateOf(snapshot), confState });
+      this.#history.checkState(raftId, { ...stateOf(snapshot), confState });
     }
     for (const entry of entries) {
       const before = raw?.termAt(entry.index - 1) ?? 0;
@@ -149,14 +103,14 @@ export class Checker {
         );
       }
       if (entry.type === "conf-change") {
-        changes = true;
+        turning = true;
         this.#checkSingleChange(machine, entry);
       }
       const seen = this.#seen.get(raftId);
       if (seen !== undefined && seen.confIndex >= entry.index) seen.confIndex = 0;
       if (seen !== undefined && entry.type === "conf-change") seen.confIndex = entry.index;
     }
-    return changes;
+    return turning;
   }
 
   /** A message leaves: everything it rests on must survive a crash at this moment. */
@@ -192,7 +146,7 @@ export class Checker {
         return;
       case "append":
       case "heartbeat":
-        if (message.commit > this.maxCommitted) {
+        if (message.commit > this.#history.maxCommitted) {
           fail("only committed indexes are told", `member ${raftId} tells ${message.commit}`);
         }
         return;
@@ -211,7 +165,7 @@ export class Checker {
 
   /** A read begins: its answer must not be older than what is committed now. */
   readBegins(context: number): void {
-    this.#reads.set(context, this.maxCommitted);
+    this.#reads.set(context, this.#history.maxCommitted);
   }
 
   readEnds(raftId: RaftId, { context, index }: ReadState): void {
@@ -219,35 +173,6 @@ export class Checker {
     if (atCall === undefined) fail("reads", `member ${raftId} answers a read ${context} that nobody began`);
     if (index < atCall) {
       fail("reads are not stale", `member ${raftId} answers ${index}, committed was ${atCall}`);
-    }
-  }
-
-  /** A member applies an entry; the state after it. */
-  applies(raftId: RaftId, before: AppliedState, entry: Entry, confState: ConfState): AppliedState {
-    const { index, term } = entry;
-    if (index !== before.index + 1) {
-      fail("application is in order", `member ${raftId}: ${index} after ${before.index}`);
-    }
-    const committed = this.#committed[index];
-    if (committed?.entry !== entry) {
-      fail("only committed entries are applied", `member ${raftId}: ${term}/${index}`);
-    }
-    const state = { index, term, hash: hashAfter(before.hash, entry), confState };
-    this.#checkState(raftId, state);
-    return state;
-  }
-
-  /** A member takes over a state from a snapshot. */
-  restores(raftId: RaftId, state: AppliedState): void {
-    this.#checkState(raftId, state);
-  }
-
-  #checkState(raftId: RaftId, { index, hash, confState }: AppliedState): void {
-    if (this.#committed[index]?.hash !== hash) fail("states are equal", `member ${raftId} at ${index}`);
-    const expected = this.#confStates.findLast((each) => each.index <= index)?.confState;
-    const actual = JSON.stringify(confState);
-    if (actual !== expected) {
-      fail("configurations are equal", `member ${raftId} at ${index}: ${actual}, not ${expected}`);
     }
   }
 
@@ -263,7 +188,7 @@ export class Checker {
   #checkAcknowledged({ raftId, disk, raw }: Machine, index: number, term: number): void {
     // While it was written, a snapshot may have covered the entry, or the leader of a later term replaced it.
     const replaced = (raw?.status().term ?? 0) > term;
-    const expected = raw?.termAt(index) ?? this.#committed[index]?.term;
+    const expected = raw?.termAt(index) ?? this.#history.term(index);
     if (disk.isDurable(index, replaced ? disk.term(index) : expected)) return;
     fail("entries are durable before they are acknowledged", `member ${raftId} acknowledges ${index}`);
   }
@@ -274,10 +199,8 @@ export class Checker {
       fail("one leader a term", `${other} and ${raftId} lead ${term}`);
     }
     this.#leaders.set(term, raftId);
-    // A leader of an old term may come late: what later leaders committed meanwhile need not be in its log.
-    let index = this.maxCommitted;
-    while (index > 0 && (this.#committed[index]?.byTerm ?? 0) >= term) index--;
-    const has = raw?.termAt(index), wanted = this.#committed[index]?.term;
+    const index = this.#history.lastBefore(term);
+    const has = raw?.termAt(index), wanted = this.#history.term(index);
     if (index > lastIndex || (has !== undefined && has !== wanted)) {
       fail("leader completeness", `leader ${raftId} of ${term} lacks committed entry ${wanted}/${index}`);
     }
@@ -287,12 +210,12 @@ export class Checker {
     const { raw, raftId } = machine;
     for (let index = from + 1; index <= to; index++) {
       const ours = raw?.termAt(index);
-      const known = this.#committed[index];
+      const known = this.#history.term(index);
       if (known === undefined) this.#commit(machine, index, to, ours, term, role);
-      else if (ours !== undefined && ours !== known.term) {
+      else if (ours !== undefined && ours !== known) {
         fail(
           "one value for each committed index",
-          `member ${raftId} has ${ours}/${index}, not ${known.term}/${index}`,
+          `member ${raftId} has ${ours}/${index}, not ${known}/${index}`,
         );
       }
     }
@@ -331,13 +254,7 @@ export class Checker {
         `leader ${raftId} of ${byTerm}: ${entry.term}/${index}`,
       );
     }
-    const hash = hashAfter(this.#committed[index - 1]?.hash ?? 0, entry);
-    this.#committed.push({ entry, term: entry.term, byTerm, hash });
-    if (entry.type !== "conf-change") return;
-    const changed = changeConfiguration(this.#configuration, entry.change);
-    if ("refused" in changed) return;
-    this.#configuration = changed.configuration;
-    this.#confStates.push({ index, confState: JSON.stringify(confStateOf(changed.configuration)) });
+    this.#history.commit(entry, byTerm);
   }
 
   #checkSingleChange({ raw, raftId }: Machine, entry: Entry): void {

@@ -5,7 +5,7 @@ import { type Voters } from "../../../src/raft/core/quorum.ts";
 import { LEAVE_JOINT } from "../../../src/raft/core/members.ts";
 import type { Entry } from "../../../src/raft/core/types.ts";
 import { beginRead, freshData, restartLater } from "./chaos.ts";
-import { SimulationFailure } from "./checker.ts";
+import { SimulationFailure } from "./failure.ts";
 import type { Machine } from "./machine.ts";
 import { ELECTION_TICKS, TICK_MS } from "./plan.ts";
 import type { World } from "./world.ts";
@@ -41,7 +41,7 @@ export function checkLiveness(world: World): boolean {
       if (wishes !== undefined) wishes.read = true;
     },
   };
-  const isMember = (machine: Machine): boolean => memberOf(world.checker.configuration, machine.raftId);
+  const isMember = (machine: Machine): boolean => memberOf(world.history.configuration, machine.raftId);
   const ask = (): void => {
     for (const [machine, wishes] of pending) {
       if (machine.raw === undefined || machine.pausedUntil > world.now || !isMember(machine)) continue;
@@ -64,7 +64,7 @@ export function checkLiveness(world: World): boolean {
   const recovered = (): boolean => {
     const members = healed.filter(isMember);
     const leader = members.find(({ raw }) => raw?.status().softState.role === "leader");
-    const { maxCommitted } = world.checker;
+    const { maxCommitted } = world.history;
     return leader !== undefined && members.every((machine) => {
       const status = machine.raw?.status(), wishes = pending.get(machine);
       return status?.softState.lead === leader.raftId && wishes?.wrote === true && wishes.read &&
@@ -79,7 +79,7 @@ export function checkLiveness(world: World): boolean {
       `${JSON.stringify(pending.get(machine))}`;
   });
   throw new SimulationFailure(
-    `liveness: no recovery in ${BOUND_MS} ms, committed ${world.checker.maxCommitted}; ${view.join("; ")}`,
+    `liveness: no recovery in ${BOUND_MS} ms, committed ${world.history.maxCommitted}; ${view.join("; ")}`,
   );
 }
 

@@ -7,7 +7,8 @@ import type {
   RaftId,
   Snapshot,
 } from "../../../src/raft/core/types.ts";
-import type { RawNode, Ready } from "../../../src/raft/core/raw_node.ts";
+import type { RawNode } from "../../../src/raft/core/raw_node.ts";
+import type { Ready } from "../../../src/raft/core/ready.ts";
 import { EMPTY_CONF_STATE } from "../../../src/raft/core/configuration.ts";
 import { SimDisk } from "./disk.ts";
 
@@ -22,6 +23,8 @@ export class Machine {
   /** Ticks of its clock for each tick of the world. */
   rate = 1;
   pausedUntil = 0;
+  /** Ticks of its clock while it was paused. */
+  missedTicks = 0;
   /** Messages that came while it was paused. */
   backlog: Message[] = [];
   /** The ready that is being written. */

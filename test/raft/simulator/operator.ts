@@ -47,7 +47,7 @@ function nextChange(world: World, configuration: Configuration): ConfChange | un
   const lost = lostMembers(world.machines, configuration);
   if (lost.length > 0) return replacement(world, configuration, lost);
   // Another leader may know of a lost member that this one does not: no change before that is mended.
-  if (lostMembers(world.machines, world.checker.configuration).length > 0 || world.plan.changeEveryMs === 0) {
+  if (lostMembers(world.machines, world.history.configuration).length > 0 || world.plan.changeEveryMs === 0) {
     return undefined;
   }
   const change: ConfChange = {

@@ -34,5 +34,5 @@ export function simulate(seed: number, core: Core = realCore, trace?: (line: str
     // Not only broken rules: a core must not throw at all.
     failure = thrown instanceof Error ? thrown.stack ?? thrown.message : String(thrown);
   }
-  return { seed, steps: world.steps, committed: world.checker.maxCommitted, recovered, failure };
+  return { seed, steps: world.steps, committed: world.history.maxCommitted, recovered, failure };
 }

@@ -1,5 +1,4 @@
-/** Machines, a network and a clock that all obey one seed: runs events in order and drives the cores. */
-import { Heap } from "../../../src/lib/heap.ts";
+/** Machines and a network in one virtual time: boots, crashes and drives the cores. */
 import { type Random, randomBelow } from "../../../src/lib/random.ts";
 import { EMPTY_CONF_STATE } from "../../../src/raft/core/configuration.ts";
 import type { Entry, Message, RaftId } from "../../../src/raft/core/types.ts";
@@ -8,14 +7,10 @@ import { Checker } from "./checker.ts";
 import type { Core } from "../core.ts";
 import { SimDisk } from "./disk.ts";
 import { type AppliedState, FRESH, Machine, snapshotOf, stateOf } from "./machine.ts";
+import { History } from "./history.ts";
 import { Network } from "./network.ts";
 import { ELECTION_TICKS, type Plan, TICK_MS } from "./plan.ts";
-
-interface Event {
-  readonly at: number;
-  readonly order: number;
-  readonly act: () => void;
-}
+import { Timeline } from "./timeline.ts";
 
 export interface WorldHooks {
   /** A vote, a change of role, or of members happened at `machine`. */
@@ -25,27 +20,23 @@ export interface WorldHooks {
   readonly answered: (context: number) => void;
 }
 
-export class World {
+export class World extends Timeline {
   readonly plan: Plan;
-  readonly random: Random;
   readonly machines: readonly Machine[];
   readonly network: Network;
+  readonly history: History;
   readonly checker: Checker;
   readonly #core: Core;
   readonly #trace: ((line: string) => void) | undefined;
-  readonly #queue = new Heap<Event>((a, b) => a.at < b.at || (a.at === b.at && a.order < b.order));
   readonly #byRaftId = new Map<RaftId, Machine>();
   hooks: WorldHooks = { turningPoint: () => {}, committed: () => {}, answered: () => {} };
-  now = 0;
-  steps = 0;
-  #order = 0;
   #nextRaftId = 1;
   #committedSeen: number;
   #fresh = 0;
 
   constructor(plan: Plan, random: Random, core: Core, trace?: (line: string) => void) {
+    super(random);
     this.plan = plan;
-    this.random = random;
     this.#core = core;
     this.#trace = trace;
     this.machines = Array.from(
@@ -57,12 +48,13 @@ export class World {
     const confState = { ...EMPTY_CONF_STATE, voters: voters.map(({ raftId }) => raftId) };
     const start: AppliedState = { index: 1, term: 1, hash: 0, confState };
     const { inflightMessagesMax = 0, inflightBytesMax = 0, messageBytesMax = 0 } = plan.options;
-    this.checker = new Checker(this.machines, start, {
+    this.history = new History(start);
+    this.checker = new Checker(this.machines, this.history, {
       inflightMessagesMax,
       inflightBytesMax,
       messageBytesMax,
     });
-    this.#committedSeen = this.checker.maxCommitted;
+    this.#committedSeen = this.history.maxCommitted;
     for (const machine of this.machines) {
       this.#byRaftId.set(machine.raftId, machine);
       if (voters.includes(machine)) {
@@ -79,47 +71,9 @@ export class World {
     this.#trace?.(`${this.now.toFixed(1).padStart(9)} ${line()}`);
   }
 
-  after(delayMs: number, act: () => void): void {
-    this.#queue.push({ at: this.now + delayMs, order: this.#order++, act });
-  }
-
-  /** A random time with this mean. */
-  exponential(meanMs: number): number {
-    return -meanMs * Math.log(1 - this.random.float());
-  }
-
-  chance(probability: number): boolean {
-    return this.random.float() < probability;
-  }
-
-  pick<Item>(items: readonly Item[]): Item | undefined {
-    return items[randomBelow(this.random, items.length)];
-  }
-
   /** A number that was not given before: 1, 2, … */
   fresh(): number {
     return ++this.#fresh;
-  }
-
-  machineOf(raftId: RaftId): Machine | undefined {
-    return this.#byRaftId.get(raftId);
-  }
-
-  /** Runs until `until`, or until `done` says so; false when there was no time left. */
-  runUntil(until: number, done: () => boolean = () => false): boolean {
-    for (
-      let event = this.#queue.peek();
-      event !== undefined && event.at <= until;
-      event = this.#queue.peek()
-    ) {
-      this.#queue.pop();
-      this.now = event.at;
-      this.steps++;
-      event.act();
-      if (done()) return true;
-    }
-    this.now = until;
-    return false;
   }
 
   boot(machine: Machine): void {
@@ -152,6 +106,7 @@ export class World {
     machine.asked = undefined;
     machine.backlog = [];
     machine.pausedUntil = 0;
+    machine.missedTicks = 0;
     machine.run++;
   }
 
@@ -174,7 +129,7 @@ export class World {
     this.after(forMs, () => {
       if (machine.run !== run || machine.raw === undefined) return;
       this.trace(() => `machine ${machine.index} goes on`);
-      for (let ticks = Math.floor((forMs * machine.rate) / TICK_MS); ticks > 0; ticks--) machine.raw.tick();
+      for (; machine.missedTicks > 0; machine.missedTicks--) machine.raw.tick();
       this.settle(machine);
       const backlog = machine.backlog;
       machine.backlog = [];
@@ -204,8 +159,8 @@ export class World {
       } else this.#finish(machine);
     }
     this.checker.observe(machine);
-    for (let index = this.#committedSeen; index < this.checker.maxCommitted;) {
-      const entry = this.checker.committedEntry(++index);
+    for (let index = this.#committedSeen; index < this.history.maxCommitted;) {
+      const entry = this.history.entry(++index);
       this.#committedSeen = index;
       if (entry !== undefined) this.hooks.committed(entry);
     }
@@ -236,12 +191,12 @@ export class World {
     machine.writing = undefined;
     if (ready.snapshot !== undefined) {
       machine.state = stateOf(ready.snapshot);
-      this.checker.restores(raftId, machine.state);
+      this.history.checkState(raftId, machine.state);
     }
     for (const entry of ready.committedEntries) {
       const { confState } = machine.state;
       const next = entry.type === "conf-change" ? raw.applyConfChange(entry.change) : confState;
-      machine.state = this.checker.applies(raftId, machine.state, entry, next);
+      machine.state = this.history.applies(raftId, machine.state, entry, next);
     }
     for (const message of ready.messages) this.#send(machine, message);
     for (const read of ready.readStates) {
@@ -308,7 +263,11 @@ export class World {
     this.after(TICK_MS / machine.rate, () => {
       if (machine.run !== run) return;
       this.#tickLater(machine, run);
-      if (machine.pausedUntil > this.now || machine.raw === undefined) return;
+      if (machine.raw === undefined) return;
+      if (machine.pausedUntil > this.now) {
+        machine.missedTicks++;
+        return;
+      }
       machine.raw.tick();
       this.settle(machine);
     });
