@@ -12,8 +12,10 @@ import {
   freshClone,
   serveFolder,
   shareNodeModules,
+  startOnTerminal,
 } from "../support/getting.ts";
 import { commandFor, programOf, ROOT, RUNTIMES } from "../support/runtimes.ts";
+import { until } from "../support/until.ts";
 
 /** Downloads of packages are in it. */
 const PATIENCE_MS = 60_000;
@@ -107,6 +109,28 @@ describe("a fresh clone", () => {
     PATIENCE_MS,
   );
 });
+
+test(
+  "on a terminal Deno asks for the network, once, and for nothing more to reach another node",
+  async () => {
+    await using repository = freshClone();
+    const [port, absent] = [await freePort(), await freePort()];
+    const command = [programOf("deno"), "run", "examples/node.ts", "--port", String(port)];
+    await using node = startOnTerminal([...command, "--nodes", `ws://127.0.0.1:${absent}`], {
+      cwd: repository.path,
+      env: { PATH: BARE_PATH, DENO_DIR: join(repository.path, ".cache") },
+    });
+    await until(
+      "the node has dialled the other one",
+      () => node.output.includes("a node's address is not reached"),
+      PATIENCE_MS,
+    );
+    expect(await healthz(port, node)).toBe(200);
+    expect(node.output).toContain("Deno requests net access");
+    expect(node.questions).toBe(1);
+  },
+  PATIENCE_MS,
+);
 
 describe("the npm package", () => {
   let project: Folder;

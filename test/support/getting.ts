@@ -1,5 +1,5 @@
 /** Fresh copies of the repository and a plain web server, for the tests of how one gets the library. */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
@@ -13,6 +13,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join, normalize } from "node:path";
+import process from "node:process";
 import { ROOT } from "./runtimes.ts";
 
 export interface Folder extends AsyncDisposable {
@@ -49,6 +50,55 @@ export function freshClone(): Folder {
 /** Lets a clone use the installed development packages, as `npm ci` in it would. */
 export function shareNodeModules(clone: Folder): void {
   symlinkSync(join(ROOT, "node_modules"), join(clone.path, "node_modules"));
+}
+
+/** A program on a terminal, where somebody answers every question with yes. */
+export interface OnTerminal extends AsyncDisposable {
+  /** What the terminal has shown so far. */
+  readonly output: string;
+  /** How often it asked. */
+  readonly questions: number;
+}
+
+const ANSWER_INTERVAL_MS = 200;
+
+/** Runs `command` through `script` (util-linux), which gives it a terminal of its own. */
+export function startOnTerminal(
+  command: readonly string[],
+  options: { cwd: string; env: Readonly<Record<string, string>> },
+): OnTerminal {
+  const line = command.map((word) => `'${word}'`).join(" ");
+  const child = spawn(
+    "script",
+    ["--quiet", "--flush", "--return", "--command", `exec ${line}`, "/dev/null"],
+    {
+      cwd: options.cwd,
+      env: { ...process.env, NO_COLOR: "1", SHELL: "/bin/sh", ...options.env },
+      stdio: ["pipe", "pipe", "inherit"],
+    },
+  );
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  let output = "";
+  const count = (text: string): number => output.split(text).length - 1;
+  child.stdout.setEncoding("utf8").on("data", (text: string) => void (output += text));
+  // Deno throws away what was typed before it listens, so an answer may have to be given again.
+  const answering = setInterval(() => {
+    if (count("Allow?") > count("Granted")) child.stdin.write("y\n");
+  }, ANSWER_INTERVAL_MS);
+  return {
+    get output() {
+      return output;
+    },
+    get questions() {
+      return count("Allow?");
+    },
+    async [Symbol.asyncDispose]() {
+      clearInterval(answering);
+      // Its terminal goes with it, and so does what runs there.
+      child.kill("SIGTERM");
+      await ended;
+    },
+  };
 }
 
 const CONTENT_TYPES: Readonly<Record<string, string>> = {
