@@ -20,8 +20,13 @@ interface Wishes {
   read: boolean;
 }
 
-/** False when the chaos left no quorum to heal; throws when the healed one does not recover. */
+/**
+ * False when there is nothing to ask for: the chaos left no quorum to heal, or there are no pre-votes. Without those
+ * recovery is a matter of luck: a voter that lags behind and knows only an older configuration raises its term with
+ * each election, and whoever could win needs its vote and does not hear of the term. Throws when there is no recovery.
+ */
 export function checkLiveness(world: World): boolean {
+  if (world.plan.options.preVote !== true) return false;
   const healed = healQuorum(world);
   if (healed === undefined) return false;
   const pending = new Map<Machine, Wishes>();
@@ -103,8 +108,8 @@ function healQuorum(world: World): Machine[] | undefined {
   }
   if (!voterSets.every((voters) => isQuorum(voters, healed))) return undefined;
   network.heal();
-  // Only pre-votes with live-leader checks keep a member that hears nothing from disturbing the others.
-  const mayTalk = world.plan.options.preVote === true && world.plan.options.checkQuorum === true;
+  // Only checks for a live leader keep a member that hears nothing from disturbing the others.
+  const mayTalk = world.plan.options.checkQuorum === true;
   for (const machine of machines) {
     if (healed.includes(machine)) {
       machine.rate = 1;
