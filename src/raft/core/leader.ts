@@ -1,6 +1,6 @@
 /** What a leader does with ticks, proposals, reads and the answers of its followers. */
 import { jointVote } from "./quorum.ts";
-import { whyNotPropose } from "./members.ts";
+import { leaveJointIfDue, whyNotPropose } from "./members.ts";
 import type { Progress } from "./progress.ts";
 import type { Raft } from "./raft.ts";
 import type { WaitingRead } from "./reads.ts";
@@ -29,7 +29,10 @@ export function tickLeader(raft: Raft): void {
     raft.electionElapsed = 0;
     if (raft.options.checkQuorum) checkQuorum(raft);
     // A transfer that took so long has failed: the leader serves again (thesis, 3.10).
-    raft.transferee = NO_ID;
+    if (raft.transferee !== NO_ID) {
+      raft.transferee = NO_ID;
+      leaveJointIfDue(raft);
+    }
   }
   if (raft.role !== "leader" || raft.heartbeatElapsed < raft.options.heartbeatTicks) return;
   raft.heartbeatElapsed = 0;

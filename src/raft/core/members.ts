@@ -28,6 +28,11 @@ export function whyNotPropose(raft: Raft, change: ConfChange): string | undefine
 /** The application has applied everything up to `index`; `bytes` of what it was given are done. */
 export function appliedTo(raft: Raft, index: number, bytes: number): void {
   raft.log.appliedTo(index, bytes);
+  leaveJointIfDue(raft);
+}
+
+/** A leader ends a joint configuration that is to end by itself, as soon as it is in force (thesis, 4.3). */
+export function leaveJointIfDue(raft: Raft): void {
   const { configuration } = raft.tracker;
   const due = raft.role === "leader" && configuration.autoLeave && raft.log.applied >= raft.pendingConfIndex;
   // While the leadership is being handed over, the next leader does it.

@@ -38,8 +38,8 @@ export interface RaftOptions {
   readonly checkQuorum?: boolean;
   /**
    * Answer reads without a round of heartbeats for so many ticks after one that a quorum answered began
-   * (thesis, 6.4.1). 0, the default, always asks. Sound only while no clock runs more than
-   * `electionTicks / leaseTicks` times faster than another, and with `checkQuorum`.
+   * (thesis, 6.4.1). 0, the default, always asks. Sound only while no clock runs `electionTicks / leaseTicks` times
+   * as fast as another, and while a driver that stood still ticks for that time before it does anything else.
    */
   readonly leaseTicks?: number;
   /** A leader that leaves the voters stops leading (thesis, 4.2.2); default true. */

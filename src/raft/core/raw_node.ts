@@ -1,4 +1,5 @@
 /** The core's one door: ticks, calls and messages go in; what to persist, send and apply comes out. */
+import { FlotillaError } from "../../lib/errors.ts";
 import { type Campaign, hup, tickElection } from "./election.ts";
 import { tickLeader, transferLeader } from "./leader.ts";
 import { appliedTo, applyConfChange } from "./members.ts";
@@ -23,7 +24,7 @@ import {
 
 /**
  * One member. Calls must not overlap; between `ready()` and `advance()` more may come in, but no second
- * `ready()`. Nothing that arrives makes it throw; only its options and a broken storage do.
+ * `ready()`. Nothing that arrives makes it throw; only wrong use and a broken storage do.
  */
 export class RawNode {
   readonly #raft: Raft;
@@ -107,7 +108,10 @@ export class RawNode {
     if (progress?.state === "replicate") progress.becomeProbe();
   }
 
-  /** The snapshot sent to `id` arrived there, or will not. */
+  /**
+   * The snapshot sent to `id` arrived there, or will not. The driver owes this for every snapshot it was given to
+   * send: until then, or until `id` acknowledges it, nothing else is sent there.
+   */
   reportSnapshot(id: RaftId, arrived: boolean): void {
     const progress = this.#leaderProgress(id);
     if (progress?.state !== "snapshot") return;
@@ -132,8 +136,14 @@ export class RawNode {
       this.#changedSoftState() !== undefined;
   }
 
-  /** Hands out what is due. `advance()` must follow when it is done. */
+  /** Hands out what is due. `advance()` must follow when it is done; `invalid-option` before that. */
   ready(): Ready {
+    if (this.#accepted !== undefined) {
+      throw new FlotillaError(
+        "invalid-option",
+        `ready() of Raft member ${this.#raft.id} without advance() before`,
+      );
+    }
     const raft = this.#raft;
     const { log } = raft;
     const entries = log.unstable.nextEntries();
@@ -211,7 +221,8 @@ export class RawNode {
   }
 
   #leaderProgress(id: RaftId): Progress | undefined {
-    return this.#raft.role === "leader" ? this.#raft.tracker.progress(id) : undefined;
+    const raft = this.#raft;
+    return raft.role === "leader" && id !== raft.id ? raft.tracker.progress(id) : undefined;
   }
 
   #accept(ready: Ready): void {
