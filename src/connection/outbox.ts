@@ -196,9 +196,10 @@ export class Outbox {
     this.#counters.bytesOut += entry.bytes;
     this.#handedBytes += entry.bytes;
     entry.end = this.#handedBytes;
-    if (this.#handed.size === 0 && this.sink.bufferedBytes === 0) return this.#settle(entry, "delivered");
+    const { bufferedBytes } = this.sink;
+    if (this.#handed.size === 0 && bufferedBytes === 0) return this.#settle(entry, "delivered");
     this.#handed.pushBack(entry);
-    this.#collect();
+    this.#collect(bufferedBytes);
   }
 
   /** A sink of the application's that throws must not harm the node that sent the message. */
@@ -211,8 +212,8 @@ export class Outbox {
   }
 
   /** Settles what has left the socket's buffer. */
-  #collect(): void {
-    const left = this.#handedBytes - this.sink.bufferedBytes;
+  #collect(bufferedBytes: number): void {
+    const left = this.#handedBytes - bufferedBytes;
     for (
       let first = this.#handed.front();
       first !== undefined && first.end <= left;
@@ -224,7 +225,7 @@ export class Outbox {
   }
 
   #drained(): void {
-    this.#collect();
+    this.#collect(this.sink.bufferedBytes);
     this.#pump(this.options.sinkBytesMax);
     if (this.#queuedBytes * 2 <= this.options.outboxBytesMax) this.#tellWritable();
   }

@@ -122,8 +122,11 @@ export class Owner {
     peer: Answers | undefined,
     done: (answer: Answer) => void,
   ): void {
+    if (outbox.options.slowConsumer !== "wait") {
+      return outbox.send(message.data, message.bytes, done, message.remainingMs);
+    }
     const sent = (outcome: SendOutcome): void => {
-      if (outcome !== "backpressure" || outbox.options.slowConsumer !== "wait") return done(outcome);
+      if (outcome !== "backpressure") return done(outcome);
       if (peer !== undefined) this.#hold(outbox, handle, peer);
       done("held");
     };

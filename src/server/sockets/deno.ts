@@ -3,19 +3,21 @@
  * no drain event, abnormal ends carry code 0, a lost client's close is reported twice, 64 MiB a message
  * whatever is asked, an exception in a handler ends the process.
  */
-import type { SocketEvents } from "../../lib/socket.ts";
+import type { Socket, SocketEvents } from "../../lib/socket.ts";
 import { wrapWebSocket } from "../../lib/standard_socket.ts";
 import { localUrl, remoteAddress } from "../address.ts";
 import type { Listener, ListenSettings } from "../contract.ts";
 import { errorResponse, exchange, notAHandshake, type WantedUpgrade } from "../exchange.ts";
+import { type Draining, DrainWatch } from "./drain_watch.ts";
 import { LISTENER_CLOSE_MS, OpenSockets } from "./open_sockets.ts";
-import type { ServerSocket } from "./server_socket.ts";
+import type { RawSocket, ServerSocket } from "./server_socket.ts";
 
 /** The reason Deno gives in the close event when a client did not answer its ping. */
 const NO_PONG = "No response from ping frame.";
 
 export function listenOnDeno(settings: ListenSettings): Listener {
   const sockets = new OpenSockets(settings);
+  const watch = new DrainWatch(settings.clock);
   const waiting = new Set<(response: Response) => void>();
   const { hostname, port } = settings;
   const server = Deno.serve({ hostname, port, onListen() {} }, (request, info) => {
@@ -25,7 +27,7 @@ export function listenOnDeno(settings: ListenSettings): Listener {
       void exchange(settings, request, remoteAddress(address.hostname, address.port)).then((answer) => {
         if (!waiting.delete(resolve)) return;
         if (answer.kind === "response") resolve(answer.response);
-        else resolve(upgrade(request, answer.upgrade, sockets, settings));
+        else resolve(upgrade(request, answer.upgrade, sockets, settings, watch));
       });
     });
   });
@@ -58,6 +60,7 @@ function upgrade(
   wanted: WantedUpgrade,
   sockets: OpenSockets,
   settings: ListenSettings,
+  watch: DrainWatch,
 ): Response {
   // Half of idleTimeout after the last sign of life Deno pings, and cuts after the other half.
   const idleTimeout = Math.max(1, Math.round((2 * settings.pingIntervalMs) / 1_000));
@@ -70,7 +73,7 @@ function upgrade(
   }
   // Given as an option, the protocol would be looked for in the header by exact ", " and fail on "a,b".
   if (wanted.protocol !== undefined) response.headers.set("sec-websocket-protocol", wanted.protocol);
-  attach(socket, wanted, sockets, settings);
+  attach(socket, wanted, sockets, settings, watch);
   return response;
 }
 
@@ -79,11 +82,12 @@ function attach(
   wanted: WantedUpgrade,
   sockets: OpenSockets,
   settings: ListenSettings,
+  watch: DrainWatch,
 ): void {
   webSocket.onopen = () => {
     // It holds the request, which need not live as long as the socket.
     webSocket.onopen = null;
-    opened(webSocket, wanted, sockets, settings);
+    opened(webSocket, wanted, sockets, settings, watch);
   };
   webSocket.onerror = preventDefault;
 }
@@ -93,15 +97,51 @@ function opened(
   wanted: WantedUpgrade,
   sockets: OpenSockets,
   settings: ListenSettings,
+  watch: DrainWatch,
 ): void {
   const cuttable = Object.assign(webSocket, { terminate: cutThis });
+  // No drain is asked for: the watch sees to all sockets together.
   const events: SocketEvents = {
     message: (data) => socket.received(data),
-    drain: () => socket.drained(),
-    close: (code, reason) => reason === NO_PONG ? socket.ended(0, "") : socket.ended(code, reason),
+    close: (code, reason) => {
+      watch.forget(raw);
+      if (reason === NO_PONG) socket.ended(0, "");
+      else socket.ended(code, reason);
+    },
   };
-  const socket: ServerSocket = sockets.adopt(wrapWebSocket(cuttable, () => events, settings.clock), wanted);
+  const raw = new DenoSocket(wrapWebSocket(cuttable, () => events, settings.clock), watch);
+  const socket: ServerSocket = sockets.adopt(raw, wanted);
+  raw.drained = () => socket.drained();
   socket.start();
+}
+
+class DenoSocket implements RawSocket, Draining {
+  drained: () => void = () => {};
+  readonly #socket: Socket;
+  readonly #watch: DrainWatch;
+
+  constructor(socket: Socket, watch: DrainWatch) {
+    this.#socket = socket;
+    this.#watch = watch;
+  }
+
+  get bufferedBytes(): number {
+    return this.#socket.bufferedBytes;
+  }
+
+  send(data: string | Uint8Array<ArrayBuffer>): boolean {
+    if (!this.#socket.send(data)) return false;
+    this.#watch.watch(this);
+    return true;
+  }
+
+  close(code: number, reason: string): void {
+    this.#socket.close(code, reason);
+  }
+
+  terminate(): void {
+    this.#socket.terminate();
+  }
 }
 
 function preventDefault(event: Event): void {

@@ -21,6 +21,7 @@ const TOO_BIG = "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH";
 export async function listenOnNode(settings: ListenSettings): Promise<Listener> {
   const [{ getRequestListener }, ws] = await Promise.all([import("@hono/node-server"), import("ws")]);
   const sockets = new OpenSockets(settings);
+  const corks = new Corks();
   const upgraders = new Map<number, WebSocketServer>();
   const protocols = new WeakMap<IncomingMessage, string>();
 
@@ -57,7 +58,7 @@ export async function listenOnNode(settings: ListenSettings): Promise<Listener> 
       const { messageBytesMax, protocol } = answer.upgrade;
       if (protocol !== undefined) protocols.set(incoming, protocol);
       upgrader(messageBytesMax).handleUpgrade(incoming, stream, head, (webSocket) => {
-        attach(webSocket, tcp, answer.upgrade, sockets);
+        attach(webSocket, tcp, answer.upgrade, sockets, corks);
       });
     });
   });
@@ -131,12 +132,16 @@ class NodeSocket implements RawSocket {
   drained: () => void = () => {};
   readonly #webSocket: WsSocket;
   readonly #tcp: TcpSocket;
-  #draining = false;
+  readonly #corks: Corks;
   #corked = false;
+  /** Messages that ws has not called back for. */
+  #unwritten = 0;
+  #draining = false;
 
-  constructor(webSocket: WsSocket, tcp: TcpSocket) {
+  constructor(webSocket: WsSocket, tcp: TcpSocket, corks: Corks) {
     this.#webSocket = webSocket;
     this.#tcp = tcp;
+    this.#corks = corks;
   }
 
   get bufferedBytes(): number {
@@ -145,7 +150,12 @@ class NodeSocket implements RawSocket {
 
   send(data: string | Uint8Array<ArrayBuffer>): boolean {
     if (this.#webSocket.readyState !== this.#webSocket.OPEN) return false;
-    this.#corkTurn();
+    if (!this.#corked) {
+      this.#corked = true;
+      this.#tcp.cork();
+      this.#corks.add(this);
+    }
+    this.#unwritten++;
     this.#webSocket.send(data, this.#written);
     return true;
   }
@@ -162,20 +172,17 @@ class NodeSocket implements RawSocket {
     this.#webSocket.ping();
   }
 
-  /** What one turn sends leaves in one system call. */
-  #corkTurn(): void {
-    if (this.#corked) return;
-    this.#corked = true;
-    this.#tcp.cork();
-    process.nextTick(() => {
-      this.#corked = false;
-      this.#tcp.uncork();
-    });
+  /** The end of the turn: what was sent in it leaves. */
+  uncork(): void {
+    this.#corked = false;
+    this.#tcp.uncork();
   }
 
-  /** ws calls back for every message, and one turn's messages mostly leave together. */
+  /** ws calls back for every message; those that leave together are told together. */
   #written = (): void => {
+    this.#unwritten--;
     if (this.#draining) return;
+    if (this.#unwritten === 0) return this.drained();
     this.#draining = true;
     queueMicrotask(() => {
       this.#draining = false;
@@ -184,8 +191,28 @@ class NodeSocket implements RawSocket {
   };
 }
 
-function attach(webSocket: WsSocket, tcp: TcpSocket, wanted: WantedUpgrade, sockets: OpenSockets): void {
-  const raw = new NodeSocket(webSocket, tcp);
+/** What one turn sends on a socket leaves in one system call; one callback ends the turn of all sockets. */
+class Corks {
+  #corked: NodeSocket[] = [];
+
+  add(socket: NodeSocket): void {
+    if (this.#corked.push(socket) > 1) return;
+    process.nextTick(() => {
+      const corked = this.#corked;
+      this.#corked = [];
+      for (const each of corked) each.uncork();
+    });
+  }
+}
+
+function attach(
+  webSocket: WsSocket,
+  tcp: TcpSocket,
+  wanted: WantedUpgrade,
+  sockets: OpenSockets,
+  corks: Corks,
+): void {
+  const raw = new NodeSocket(webSocket, tcp, corks);
   const socket = sockets.adopt(raw, wanted);
   raw.drained = () => socket.drained();
   webSocket.on("message", (data: Buffer, isBinary: boolean) => {
