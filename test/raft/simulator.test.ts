@@ -9,7 +9,7 @@ const SHARE_FIRST_SEED = 1;
 const SHARE_SEEDS = 40;
 /** Each planted bug that seeds can find is found within so many, from 1 on. */
 const HUNT_SEEDS_MAX = 400;
-/** This bug shows in a window of a few milliseconds that random faults hardly ever hit; a script goes there. */
+/** Seeds find this one too, but only one in some hundred; a script goes straight to it. */
 const FOUND_BY_SCRIPT = new Map([
   ["a lease outlives a transfer of the leadership", "test/raft/scripts/lease_ends_with_transfer.txt"],
 ]);

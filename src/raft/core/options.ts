@@ -70,17 +70,17 @@ export type ResolvedRaftOptions = Required<Omit<RaftOptions, "applied">> & Pick<
 export function resolveRaftOptions(options: RaftOptions): ResolvedRaftOptions {
   const resolved: ResolvedRaftOptions = { ...RAFT_DEFAULTS, ...options };
   const { id, electionTicks, heartbeatTicks, leaseTicks, checkQuorum } = resolved;
-  require(Number.isSafeInteger(id) && id > 0, `id ${id}: must be a positive safe integer`);
-  require(heartbeatTicks >= 1, `heartbeatTicks ${heartbeatTicks}: must be at least 1`);
-  require(
+  demand(Number.isSafeInteger(id) && id > 0, `id ${id}: must be a positive safe integer`);
+  demand(heartbeatTicks >= 1, `heartbeatTicks ${heartbeatTicks}: must be at least 1`);
+  demand(
     electionTicks > heartbeatTicks,
     `electionTicks ${electionTicks}: must be more than heartbeatTicks, which is ${heartbeatTicks}`,
   );
-  require(
+  demand(
     leaseTicks < electionTicks,
     `leaseTicks ${leaseTicks}: must be less than electionTicks, which is ${electionTicks}`,
   );
-  require(leaseTicks === 0 || checkQuorum, `leaseTicks ${leaseTicks}: leases need checkQuorum`);
+  demand(leaseTicks === 0 || checkQuorum, `leaseTicks ${leaseTicks}: leases need checkQuorum`);
   for (
     const name of [
       "messageBytesMax",
@@ -90,10 +90,10 @@ export function resolveRaftOptions(options: RaftOptions): ResolvedRaftOptions {
       "inflightBytesMax",
       "readsMax",
     ] as const
-  ) require(resolved[name] > 0, `${name} ${resolved[name]}: must be more than 0`);
+  ) demand(resolved[name] > 0, `${name} ${resolved[name]}: must be more than 0`);
   return resolved;
 }
 
-function require(holds: boolean, message: string): void {
+function demand(holds: boolean, message: string): void {
   if (!holds) throw new FlotillaError("invalid-option", message);
 }

@@ -10,6 +10,8 @@ const RESTART_MEAN_MS = 300;
 const CUT_MEAN_MS = 500;
 const CLOG_MEAN_MS = 200;
 const PAUSE_MEAN_MS = 150;
+/** Within the lease of the longest kind. */
+const HANDOVER_READS_MEAN_MS = 40;
 
 /** Lets everything the plan names happen until `until`. */
 export function startChaos(world: World, until: number): void {
@@ -36,6 +38,19 @@ export function startChaos(world: World, until: number): void {
 /** What follows a vote, a new role or a change of members, when the seed is biased towards them. */
 export function atTurningPoint(world: World, machine: Machine): void {
   if (world.chance(world.plan.bias)) inflict(world, world.pick(world.plan.faults), machine);
+}
+
+/** A leader that handed over and is cut off does not know that it leads no more; whoever asks it must not be misled. */
+export function atHandover(world: World, machine: Machine): void {
+  if (!world.plan.faults.includes("isolate") || !world.chance(0.5)) return;
+  inflict(world, "isolate", machine);
+  for (let read = 0; read < 8; read++) {
+    world.after(world.exponential(HANDOVER_READS_MEAN_MS), () => readAt(world, machine));
+  }
+}
+
+function readAt(world: World, machine: Machine): void {
+  if (machine.raw !== undefined && machine.pausedUntil <= world.now) beginRead(world, machine);
 }
 
 /** A crashed machine comes back after a while. */

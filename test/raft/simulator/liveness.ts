@@ -34,7 +34,9 @@ export function checkLiveness(world: World): boolean {
   const writes = new Map<number, Machine>();
   const reads = new Map<number, Wishes>(), answered = new Set<number>();
   world.hooks = {
+    ...world.hooks,
     turningPoint: () => {},
+    handedOver: () => {},
     committed: (entry) => {
       const owner = writes.get(numberIn(entry));
       const wishes = owner && pending.get(owner);

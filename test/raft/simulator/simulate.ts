@@ -1,6 +1,6 @@
 /** One seed from its plan to its verdict. */
 import { seededRandom } from "../../../src/lib/random.ts";
-import { atTurningPoint, startChaos } from "./chaos.ts";
+import { atHandover, atTurningPoint, startChaos } from "./chaos.ts";
 import { type Core, realCore } from "../core.ts";
 import { checkLiveness } from "./liveness.ts";
 import { startOperator } from "./operator.ts";
@@ -25,7 +25,11 @@ export function simulate(seed: number, core: Core = realCore, trace?: (line: str
   const world = new World(plan, random, core, trace);
   let recovered = false, failure: string | undefined;
   try {
-    world.hooks = { ...world.hooks, turningPoint: (machine) => atTurningPoint(world, machine) };
+    world.hooks = {
+      ...world.hooks,
+      turningPoint: (machine) => atTurningPoint(world, machine),
+      handedOver: (machine) => atHandover(world, machine),
+    };
     startChaos(world, plan.chaosMs);
     startOperator(world, plan.chaosMs);
     world.runUntil(plan.chaosMs);

@@ -15,6 +15,8 @@ import { Timeline } from "./timeline.ts";
 export interface WorldHooks {
   /** A vote, a change of role, or of members happened at `machine`. */
   readonly turningPoint: (machine: Machine) => void;
+  /** `machine` has asked another to take the leadership over. */
+  readonly handedOver: (machine: Machine) => void;
   /** The entry is committed for the first time, or a read was answered. */
   readonly committed: (entry: Entry) => void;
   readonly answered: (context: number) => void;
@@ -29,7 +31,12 @@ export class World extends Timeline {
   readonly #core: Core;
   readonly #trace: ((line: string) => void) | undefined;
   readonly #byRaftId = new Map<RaftId, Machine>();
-  hooks: WorldHooks = { turningPoint: () => {}, committed: () => {}, answered: () => {} };
+  hooks: WorldHooks = {
+    turningPoint: () => {},
+    handedOver: () => {},
+    committed: () => {},
+    answered: () => {},
+  };
   #nextRaftId = 1;
   #committedSeen: number;
   #fresh = 0;
@@ -209,9 +216,8 @@ export class World extends Timeline {
   #send(from: Machine, message: Message): void {
     this.checker.sends(from, message);
     const to = this.#byRaftId.get(message.to);
-    // The moment after a transfer began is a turning point too.
     if (message.type === "timeout-now") {
-      this.after(this.exponential(TICK_MS), () => this.hooks.turningPoint(from));
+      this.after(this.exponential(TICK_MS), () => this.hooks.handedOver(from));
     }
     if (message.type === "snapshot") this.#report(from, message, to);
     if (to === undefined) return;
