@@ -1,5 +1,5 @@
 import { type Bytes, hex, viewOf } from "../lib/bytes.ts";
-import { type Clock, every, type Timer } from "../lib/clock.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
 import { FlotillaError, reasonOf, shown } from "../lib/errors.ts";
 import type { Logger } from "../lib/logger.ts";
 import { jittered, type Random } from "../lib/random.ts";
@@ -59,7 +59,7 @@ export class ClusterLinks implements Links {
   #state: "new" | "running" | "stopped" = "new";
   #ticker: Timer | undefined;
   #announcer: Timer | undefined;
-  #lastTickAt = 0;
+  #nextTickAt = 0;
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
   /** Called once with the error that makes this node useless: its id is in use. */
@@ -103,8 +103,7 @@ export class ClusterLinks implements Links {
     this.#environment = this.#newEnvironment(keys);
     await this.#transport.start(this.#sink());
     this.#assertRunning();
-    this.#lastTickAt = this.#clock.now();
-    this.#ticker = every(this.#clock, this.#tickMs, () => this.#tick());
+    this.#tickLater(this.#clock.now());
     if (!this.#transport.features.has("paths")) this.#announce();
   }
 
@@ -253,20 +252,24 @@ export class ClusterLinks implements Links {
     this.#peers.delete(peer.nodeId);
   }
 
-  get #tickMs(): number {
-    return this.#options.pingIntervalMs / 2;
-  }
-
+  /** Looks at every peer, and again after half a ping interval or when the first of them has its timeout. */
   #tick(): void {
     const now = this.#clock.now();
-    const lateMs = now - this.#lastTickAt - this.#tickMs;
-    this.#lastTickAt = now;
-    if (lateMs >= this.#options.pingIntervalMs) {
+    const { pingIntervalMs } = this.#options;
+    if (now - this.#nextTickAt >= pingIntervalMs) {
       for (const peer of this.#peers.values()) {
         peer.forgive(now);
       }
     }
     for (const peer of [...this.#peers.values()]) peer.judge(now);
+    if (this.#state === "running") this.#tickLater(now);
+  }
+
+  #tickLater(now: number): void {
+    let delayMs = this.#options.pingIntervalMs / 2;
+    for (const peer of this.#peers.values()) delayMs = Math.min(delayMs, peer.patienceMs(now));
+    this.#nextTickAt = now + delayMs;
+    this.#ticker = this.#clock.timer(delayMs, () => this.#tick());
   }
 
   #announce(): void {

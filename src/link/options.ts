@@ -1,3 +1,4 @@
+/** What the links are told. */
 export interface LinkOptions {
   /** Two clusters of different names never meet. */
   readonly clusterName: string;
@@ -5,15 +6,15 @@ export interface LinkOptions {
   readonly secret: string | undefined;
   /** `auto`: seal except on ways that are private by themselves; `always`; `never`. Default `auto`. */
   readonly seal: "auto" | "always" | "never";
-  /** Pings fill silence of this length. Default 1,000. */
+  /** Pings fill silence of so many milliseconds. Default 1,000. */
   readonly pingIntervalMs: number;
-  /** Silence after which a peer is down and its session over. Default 5,000. */
+  /** Milliseconds of silence after which a peer is down and its session over. Default 5,000. */
   readonly peerTimeoutMs: number;
-  /** What a bulk lane may have outstanding towards this node. Default 2 MiB. */
+  /** Bytes that a bulk lane may have outstanding towards this node. Default 2 MiB. */
   readonly laneWindowBytes: number;
-  /** What may wait on a bulk lane before `full`. Default 4 MiB. */
+  /** Bytes that may wait on a bulk lane before `full`. Default 4 MiB. */
   readonly laneQueueBytes: number;
-  /** The longest frame. Default 32 MiB. */
+  /** Bytes of the longest frame. Default 32 MiB. */
   readonly frameBytesMax: number;
 }
 

@@ -191,6 +191,12 @@ export class PeerLink {
     if (!this.#handshaker.busy && !this.#env.lossless) this.#initiate();
   }
 
+  /** How long the peer may still be silent, ms, at least 1; Infinity without a session. */
+  patienceMs(now: number): number {
+    if (this.#session === undefined) return Infinity;
+    return Math.max(1, this.#lastHeardAt + this.#env.options.peerTimeoutMs - now);
+  }
+
   /** This node was paused, not the peer: whatever was missed is not held against it. */
   forgive(now: number): void {
     this.#lastHeardAt = now;
