@@ -1,6 +1,6 @@
 /** The list of nodes as a user writes it. */
 import { FlotillaError, shown } from "../src/lib/errors.ts";
-import { isNodeId } from "../src/lib/node_id.ts";
+import { isNodeId } from "../src/lib/ids.ts";
 
 /** Where a node is, as far as it is known: at least one of the two is given. */
 export interface NodeAddress {

@@ -6,7 +6,7 @@
  * `{"flotilla":1,"nodeId":"a","instance":"0011223344556677","url":"ws://a:1","peers":[["b","ws://b:1"]]}`
  */
 import { FlotillaError, reasonOf, shown } from "../src/lib/errors.ts";
-import { isNodeId } from "../src/lib/node_id.ts";
+import { isNodeId } from "../src/lib/ids.ts";
 import { socketOrigin } from "./node_list.ts";
 
 /** UTF-16 units of the longest hello taken, and about the longest sent. */

@@ -3,7 +3,8 @@ import { DIRECTORY_DEFAULTS, type DirectoryOptions } from "../directory/options.
 import { type Clock, systemClock } from "../lib/clock.ts";
 import { FlotillaError, shown } from "../lib/errors.ts";
 import { type Logger, silentLogger } from "../lib/logger.ts";
-import { isNodeId } from "../lib/node_id.ts";
+import { isNodeId } from "../lib/ids.ts";
+import { TIMER_MS_MAX } from "../lib/limits.ts";
 import { type Random, systemRandom } from "../lib/random.ts";
 import { LINK_DEFAULTS, type LinkOptions } from "../link/options.ts";
 import { ROUTER_DEFAULTS, type RouterOptions } from "../router/contract.ts";
@@ -33,27 +34,29 @@ export interface ClusterOptions {
   readonly allowInsecure?: boolean;
   /** Default `auto`: packets between nodes are sealed except over TLS and loopback. */
   readonly seal?: LinkOptions["seal"];
-  /** Compares sockets, links and directory, and repairs. Default 5,000. */
+  /** Milliseconds between two comparisons of sockets and directory, which repair what differs. Default 5,000. */
   readonly healthCheckIntervalMs?: number;
-  /** Default 1,000. */
+  /** A node that was silent for so many milliseconds is pinged. Default 1,000. */
   readonly pingIntervalMs?: number;
-  /** Silence after which a node is down. Default 5,000. */
+  /** Milliseconds of silence after which a node is down; at least three ping intervals. Default 5,000. */
   readonly peerTimeoutMs?: number;
-  /** Default 5,000. */
+  /** Milliseconds from a call to its last possible answer, where the call does not say. Default 5,000. */
   readonly deliveryTimeoutMs?: number;
-  /** The longest message, in and out. Default 16 MiB. */
+  /** Bytes of the longest message, in and out. Default 16 MiB; from clients at most 64 MiB. */
   readonly messageBytesMax?: number;
-  /** What may wait for one client. Default 1 MiB. */
+  /** Bytes that may wait for one client. Default 1 MiB. */
   readonly outboxBytesMax?: number;
   /** What happens to a client that reads too slowly. Default `close`. */
   readonly slowConsumer?: OutboxOptions["slowConsumer"];
   /** Whether peers are asked about a connection nobody announced. Default `ask`. */
   readonly unknownConnection?: DirectoryOptions["unknownConnection"];
-  /** Default 60,000. */
+  /** Milliseconds by which another node's clock may be ahead and still be followed. Default 60,000. */
   readonly clockSkewMaxMs?: number;
   /** Default: says nothing. */
   readonly logger?: Logger;
+  /** Default: the runtime's. */
   readonly clock?: Clock;
+  /** Default: the runtime's. */
   readonly random?: Random;
 }
 
@@ -90,7 +93,6 @@ const DEFAULTS: Omit<ResolvedOptions, "nodeId"> = {
 
 /** A frame carries one message and the handles of those it is for. */
 const FRAME_HEADROOM_BYTES = 1_048_576;
-const TIMER_MS_MAX = 2_147_483_647;
 /** What fits a frame's length and every runtime's WebSocket. */
 const MESSAGE_BYTES_LIMIT = 1_073_741_824;
 
@@ -172,6 +174,7 @@ export function resolveOptions(options: ClusterOptions): ResolvedOptions {
   return resolved;
 }
 
+/** What the links are told, for wiring by hand. */
 export function linkOptionsOf(
   options: ResolvedOptions,
 ): Partial<LinkOptions> & Pick<LinkOptions, "clusterName"> {
@@ -186,6 +189,7 @@ export function linkOptionsOf(
   };
 }
 
+/** What the router is told, for wiring by hand. */
 export function routerOptionsOf(
   { deliveryTimeoutMs, messageBytesMax }: ResolvedOptions,
 ): Partial<RouterOptions> {

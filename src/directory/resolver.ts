@@ -4,10 +4,10 @@
  * connections.
  */
 import type { Clock } from "../lib/clock.ts";
+import { isConnectionId } from "../lib/ids.ts";
 import type { Session } from "../link/contract.ts";
 import type { Description, Route } from "./contract.ts";
 import { DetailRequests } from "./detail_requests.ts";
-import { isConnectionId } from "./ids.ts";
 import type { LocalConnection } from "./local.ts";
 import type { DirectoryOptions } from "./options.ts";
 import { Questions } from "./questions.ts";

@@ -1,10 +1,9 @@
 import type { Clock, Timer } from "./clock.ts";
 import { Heap } from "./heap.ts";
+import { TIMER_MS_MAX } from "./limits.ts";
 
 /** Deadlines due within one such period fire together, at its end. */
 const SLACK_MS = 4;
-/** The longest delay every runtime's timers take. */
-const TIMER_MS_MAX = 2 ** 31 - 1;
 /** Fewer cancelled entries than this are not worth clearing out. */
 const CANCELLED_MIN = 1_024;
 

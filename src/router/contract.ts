@@ -8,6 +8,7 @@
  * its way there. May import: lib, link, directory, connection.
  */
 import type { Unsubscribe } from "../lib/events.ts";
+import { MESSAGE_BYTES_MAX_DEFAULT, TIMER_MS_MAX } from "../lib/limits.ts";
 
 /** The router's port on the links. */
 export const ROUTER_PORT = 2;
@@ -35,6 +36,7 @@ export interface RouteDirectory {
   onRouteChange(listener: (connectionId: string) => void): Unsubscribe;
 }
 
+/** What one call may say; everything has a default. */
 export interface DeliverOptions {
   /** By the data's type when not given: a string is text, bytes are binary. */
   readonly messageType?: "text" | "binary";
@@ -68,7 +70,7 @@ export interface RouterOptions {
 
 export const ROUTER_DEFAULTS: RouterOptions = {
   deliveryTimeoutMs: 5_000,
-  messageBytesMax: 16_777_216,
+  messageBytesMax: MESSAGE_BYTES_MAX_DEFAULT,
   waitingBytesMax: 8_388_608,
   rememberMs: 60_000,
   rememberedMessagesMax: 100_000,
@@ -79,6 +81,6 @@ export const MESSAGE_ID_BYTES_MAX = 64;
 /** Targets of one frame; a message for more of them travels once for each so many. */
 export const FRAME_TARGETS_MAX = 65_536;
 /** The longest `timeoutMs`: what a 32-bit field and every runtime's timers take. */
-export const TIMEOUT_MS_MAX = 2_147_483_647;
+export const TIMEOUT_MS_MAX: number = TIMER_MS_MAX;
 /** Close requests to one node under way at once; more are refused with `backpressure`. */
 export const CLOSE_REQUESTS_MAX = 10_000;

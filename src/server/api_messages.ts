@@ -1,10 +1,11 @@
 import { type Bytes, fromUtf8, utf8 } from "../lib/bytes.ts";
 import { FlotillaError, shown } from "../lib/errors.ts";
+import { isConnectionId } from "../lib/ids.ts";
+import { CONNECTION_ID_BYTES_MAX } from "../lib/limits.ts";
 import type { Cluster } from "../cluster/contract.ts";
 import { STATUS_OF_OUTCOME } from "./api_errors.ts";
 import { readBody } from "./body.ts";
 import { errorResponse } from "./exchange.ts";
-import { isConnectionId } from "./identify.ts";
 import type { Serving } from "./serving.ts";
 import type { RouteContext } from "./upgrade.ts";
 
@@ -52,7 +53,7 @@ export function requireConnectionId(value: unknown): string {
   if (isConnectionId(value)) return value;
   throw new FlotillaError(
     "malformed",
-    `${shown(value)} is no connectionId: 1 to 256 bytes without control characters`,
+    `${shown(value)} is no connectionId: 1 to ${CONNECTION_ID_BYTES_MAX} bytes without control characters`,
   );
 }
 

@@ -1,6 +1,6 @@
-import { utf8 } from "../lib/bytes.ts";
 import { CLOSE } from "../lib/close_codes.ts";
 import { reasonOf, shown } from "../lib/errors.ts";
+import { isConnectionId } from "../lib/ids.ts";
 import { CONNECTION_ID_BYTES_MAX } from "../lib/limits.ts";
 import type { Random } from "../lib/random.ts";
 import type { RejectionKind } from "../cluster/contract.ts";
@@ -9,8 +9,6 @@ import type { Identity, RouteOptions, Serving } from "./serving.ts";
 /** How long `authenticate` may take. */
 const AUTHENTICATE_MS_MAX = 10_000;
 const RANDOM_ID_BYTES = 16;
-// deno-lint-ignore no-control-regex
-const CONTROL_CHARACTERS = /[\u0000-\u001f\u007f-\u009f]/;
 
 /** Who a newcomer is, or with what its socket is closed. */
 export type Admission =
@@ -55,15 +53,6 @@ export async function identify(
   if (wished === null) return admitted(connectionId, false, tags);
   if (wished === identity.connectionId) return admitted(wished, true, tags);
   return refused("unauthorized", CLOSE.unauthorized, "the id belongs to somebody else");
-}
-
-/**
- * Whether `value` can be a connectionId: 1 to 256 bytes of UTF-8, well formed, without control characters.
- */
-export function isConnectionId(value: unknown): value is string {
-  return typeof value === "string" && value !== "" && value.isWellFormed() &&
-    !CONTROL_CHARACTERS.test(value) &&
-    value.length <= CONNECTION_ID_BYTES_MAX && utf8(value).byteLength <= CONNECTION_ID_BYTES_MAX;
 }
 
 /** 128 random bits in base64url: not to be guessed, so that nobody can take the connection over. */

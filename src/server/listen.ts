@@ -1,13 +1,14 @@
 import { systemClock } from "../lib/clock.ts";
 import { FlotillaError, shown } from "../lib/errors.ts";
+import { MESSAGE_BYTES_MAX_DEFAULT } from "../lib/limits.ts";
 import { silentLogger } from "../lib/logger.ts";
 import type { Listener, ListenOptions, ListenSettings } from "./contract.ts";
 
 /** Deno takes no longer message on a server socket, whatever is asked; so no runtime does. */
 export const SOCKET_MESSAGE_BYTES_MAX: number = 64 * 1024 * 1024;
 
-/** Bytes of the longest message a socket takes when nothing else is said. */
-const MESSAGE_BYTES_MAX_DEFAULT = 16 * 1024 * 1024;
+/** Where a server listens when nothing else is said: on this machine only. */
+export const HOSTNAME_DEFAULT = "127.0.0.1";
 const PING_INTERVAL_MS_DEFAULT = 30_000;
 
 interface RuntimeGlobals {
@@ -35,7 +36,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
 
 function resolve(options: ListenOptions): ListenSettings {
   const settings: ListenSettings = {
-    hostname: options.hostname ?? "127.0.0.1",
+    hostname: options.hostname ?? HOSTNAME_DEFAULT,
     port: options.port,
     fetch: options.fetch,
     clock: options.clock ?? systemClock,

@@ -1,7 +1,7 @@
 import { FlotillaError, shown } from "../lib/errors.ts";
 import { isLoopback } from "./address.ts";
 import type { Listener, ListenOptions } from "./contract.ts";
-import { listen, SOCKET_MESSAGE_BYTES_MAX } from "./listen.ts";
+import { HOSTNAME_DEFAULT, listen, SOCKET_MESSAGE_BYTES_MAX } from "./listen.ts";
 import { flotillaRoutes } from "./routes.ts";
 import type { RouteOptions, ServedCluster } from "./serving.ts";
 
@@ -19,7 +19,7 @@ export interface ServeOptions
 export async function serve(cluster: ServedCluster, options: ServeOptions): Promise<Listener> {
   const { secured, allowInsecure, clock, logger } = cluster.serving;
   const messageBytesMax = Math.min(cluster.serving.messageBytesMax, SOCKET_MESSAGE_BYTES_MAX);
-  const { hostname = "127.0.0.1", port, pingIntervalMs } = options;
+  const { hostname = HOSTNAME_DEFAULT, port, pingIntervalMs } = options;
   if (!secured && !allowInsecure && !isLoopback(hostname)) {
     const rule = "without a cluster secret a node serves loopback addresses only (or set allowInsecure)";
     throw new FlotillaError("invalid-option", `serve on ${shown(hostname)}: ${rule}`);
