@@ -8,6 +8,7 @@ import type { Unsubscribe } from "../lib/events.ts";
 
 export type { DeliverOptions };
 
+/** Events of one node and what they carry. A listener that throws or rejects is logged and harms nothing. */
 export interface ClusterEvents {
   /** A session with a node began. */
   nodeup: { nodeId: string; incarnation: string };
@@ -31,21 +32,26 @@ export interface NodeView {
   readonly quality: number;
   /** Connections it owns, as this node knows. */
   readonly connections: number;
+  /** Where clients reach it: `ws://host:port`; null when unknown. */
   readonly publicUrl: string | null;
 }
 
+/** What `GET /api/cluster` shows: the cluster as this node sees it. Of Raft everything is null while it is off. */
 export interface ClusterView {
   readonly nodeId: string;
+  /** Of this run; 16 hexadecimal digits. */
   readonly incarnation: string;
   readonly role: "leader" | "follower" | "candidate" | "learner" | null;
   readonly leaderId: string | null;
   readonly term: number | null;
   readonly commitIndex: number | null;
   readonly raft: { readonly status: "off" | "on"; readonly reason: string | null };
+  /** This node first, then every node it has met in this run. */
   readonly nodes: readonly NodeView[];
   readonly connections: { readonly local: number; readonly total: number };
 }
 
+/** What `GET /api/stats` shows: counters since the start, where nothing else is said. */
 export interface ClusterStats {
   /** Connections per node, this one included. */
   readonly connections: Readonly<Record<string, number>>;
@@ -79,22 +85,27 @@ export interface ConnectionInfo extends ConnectionDetails {
   readonly nodeId: string;
 }
 
+/** One node, as servers and applications use it. */
 export interface Cluster {
   readonly nodeId: string;
+  /** From `start` until `shutdown`. */
   readonly running: boolean;
   start(): Promise<void>;
-  /** `force` skips what protects clients; idempotent. */
+  /** Closes the clients (1001), tells the peers and stops. Idempotent. The options are for draining, which is not there yet. */
   shutdown(options?: { force?: boolean; deadlineMs?: number }): Promise<void>;
   /** `sink` when the connection does not come from the connection provider. Replaces (4409) a local connection of the same id. */
   registerConnection(connectionId: string, details: Partial<ConnectionDetails>, sink?: ConnectionSink): void;
-  /** With `sink`: only if that sink is still the registered one. */
+  /** Forgets a connection of this node, whose socket it leaves alone. With `sink`: only if that is still its own. */
   unregisterConnection(connectionId: string, sink?: ConnectionSink): void;
+  /** One message to each of the connections, with its outcome: see `ClusterRouter.deliver`. */
   deliver(
     connectionIds: readonly string[],
     data: string | Uint8Array,
     options?: DeliverOptions,
   ): Promise<Map<string, Outcome>>;
+  /** True: it arrived. False: it did not, or that is unknown. */
   routeMessage(connectionId: string, data: string | Uint8Array, options?: DeliverOptions): Promise<boolean>;
+  /** The same for each of the connections. */
   routeMessages(
     connectionIds: readonly string[],
     data: string | Uint8Array,
@@ -108,10 +119,13 @@ export interface Cluster {
   listConnections(options: { limit: number; after?: string }): { connectionId: string; nodeId: string }[];
   /** Closes it wherever it is; false when nobody has it. */
   closeConnection(connectionId: string, code: number, reason: string): Promise<boolean>;
+  /** The cluster as this node sees it. */
   view(): ClusterView;
+  /** Counters of this node. */
   stats(): ClusterStats;
   /** Counts one rejection for `stats()`. */
   countRejection(kind: RejectionKind): void;
+  /** Calls `listener` for every event of that name, until the result is called. */
   on<Name extends keyof ClusterEvents>(
     name: Name,
     listener: (event: ClusterEvents[Name]) => void,

@@ -10,7 +10,7 @@ import type { Directory } from "../directory/directory.ts";
 import { checkConnectionId } from "../directory/ids.ts";
 import { every, type Timer } from "../lib/clock.ts";
 import { CLOSE } from "../lib/close_codes.ts";
-import { FlotillaError, shown } from "../lib/errors.ts";
+import { FlotillaError, reasonOf, shown } from "../lib/errors.ts";
 import { Emitter, type Unsubscribe } from "../lib/events.ts";
 import type { ClusterLinks } from "../link/links.ts";
 import type { Outcome } from "../router/outcome.ts";
@@ -45,6 +45,9 @@ export interface ClusterParts {
   readonly options: ResolvedOptions;
 }
 
+/**
+ * One node of the cluster, as its application sees it. `createCluster` makes one; `start` and `shutdown` it once each.
+ */
 export class ClusterManager implements Cluster, AsyncDisposable {
   readonly nodeId: string;
   readonly #parts: ClusterParts;
@@ -83,7 +86,9 @@ export class ClusterManager implements Cluster, AsyncDisposable {
     parts.directory.onLost((connection) => this.#lost(connection));
     links.onFatal = (error) => {
       this.#events.emit("fatal", error);
-      void this.shutdown({ force: true });
+      this.shutdown({ force: true }).catch((thrown) =>
+        options.logger.error("the shutdown failed", { reason: reasonOf(thrown) })
+      );
     };
   }
 
@@ -91,17 +96,25 @@ export class ClusterManager implements Cluster, AsyncDisposable {
     return this.#state === "running";
   }
 
-  /** Starts the transport, links and timers. Rejects `not-running` the second time. */
+  /**
+   * Starts the transport, links and timers. Rejects `not-running` the second time, and what the transport's start
+   * rejects with; the node has stopped then.
+   */
   async start(): Promise<void> {
     if (this.#state !== "new") throw new FlotillaError("not-running", "start: this node was started before");
     this.#state = "running";
     const { links, directory, options } = this.#parts;
     directory.start();
     this.#health = every(options.clock, options.healthCheckIntervalMs, () => this.#checkHealth());
-    await links.start();
+    try {
+      await links.start();
+    } catch (thrown) {
+      await this.shutdown({ force: true });
+      throw thrown;
+    }
   }
 
-  /** Closes the clients (1001), tells the peers and stops. Idempotent. */
+  /** Closes the clients (1001), tells the peers and stops. Idempotent. No option makes a difference yet. */
   shutdown(_options: { force?: boolean; deadlineMs?: number } = {}): Promise<void> {
     return this.#stopping ??= this.#shutdown();
   }
@@ -152,12 +165,12 @@ export class ClusterManager implements Cluster, AsyncDisposable {
     this.#events.emit("connectionopen", { connectionId, endpoint });
   }
 
+  /**
+   * The connection's socket has closed, or is to be forgotten; nothing is closed here. With `sink`: only if that
+   * is still the registered one.
+   */
   unregisterConnection(connectionId: string, sink?: ConnectionSink): void {
-    const { directory, outboxes } = this.#parts;
-    if (!outboxes.remove(connectionId, sink)) return;
-    directory.unregister(connectionId);
-    this.#provided.delete(connectionId);
-    this.#events.emit("connectionclose", { connectionId });
+    if (this.#parts.outboxes.remove(connectionId, sink)) this.#gone(connectionId);
   }
 
   // --- Messages, to any connection of the cluster: see ClusterRouter ---
@@ -341,6 +354,13 @@ export class ClusterManager implements Cluster, AsyncDisposable {
     this.#events.emit("connectionclose", { connectionId });
   }
 
+  /** A connection of this node whose outbox is gone. */
+  #gone(connectionId: string): void {
+    this.#parts.directory.unregister(connectionId);
+    this.#provided.delete(connectionId);
+    this.#events.emit("connectionclose", { connectionId });
+  }
+
   #lost({ connectionId }: LocalConnection): void {
     if (this.#parts.outboxes.get(connectionId) !== undefined) this.#replaced(connectionId);
   }
@@ -348,8 +368,14 @@ export class ClusterManager implements Cluster, AsyncDisposable {
   #checkHealth(): void {
     const { directory, outboxes, options } = this.#parts;
     const before = directory.stats().repairs;
-    const differences = repairConnections(directory, outboxes, this.#provider, this.#provided);
-    this.#repairs += differences - (directory.stats().repairs - before);
-    if (differences > 0) options.logger.warn("the health check mended differences", { differences });
+    try {
+      const gone = (connectionId: string): void => this.#gone(connectionId);
+      const differences = repairConnections(directory, outboxes, this.#provider, this.#provided, gone);
+      this.#repairs += differences - (directory.stats().repairs - before);
+      if (differences > 0) options.logger.warn("the health check mended differences", { differences });
+    } catch (thrown) {
+      // The provider is the application's; what it throws must not end the process.
+      options.logger.error("the health check failed", { reason: reasonOf(thrown) });
+    }
   }
 }

@@ -3,6 +3,7 @@ export interface TargetCandidate {
   readonly nodeId: string;
   readonly status: "up" | "suspect" | "down";
   readonly draining: boolean;
+  /** Connections it owns. */
   readonly connections: number;
   /** 0–100. */
   readonly quality: number;
@@ -10,6 +11,7 @@ export interface TargetCandidate {
   readonly latencyMs: number | null;
 }
 
+/** How many points each measure can cost. */
 export interface RankWeights {
   /** Points lost by the node with the most connections against one with none. Default 100. */
   readonly connections: number;
@@ -21,6 +23,7 @@ export interface RankWeights {
 
 export const RANK_WEIGHTS: RankWeights = { connections: 100, quality: 10, latency: 1 };
 
+/** A node that qualifies. */
 export interface RankedTarget {
   readonly nodeId: string;
   /** Higher is better; comparable within one ranking only. */
