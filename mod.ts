@@ -1,6 +1,6 @@
 /**
- * Flotilla makes several WebSocket servers one: a message or a stream for a connection is handed to any node and
- * reaches the client, whichever node holds its socket. On Deno, Bun and Node, from one source.
+ * Flotilla makes several WebSocket servers one: a message for a connection is handed to any node and reaches the
+ * client, whichever node holds its socket. On Deno, Bun and Node, from one source.
  *
  * @example A whole node
  * ```ts
@@ -15,7 +15,13 @@
  */
 export { createCluster, OwnAddress, servable, type ServableCluster } from "./src/create.ts";
 export { ClusterManager, type ClusterParts } from "./src/cluster/manager.ts";
-export { type ClusterOptions, type ResolvedOptions, resolveOptions } from "./src/cluster/options.ts";
+export {
+  type ClusterOptions,
+  linkOptionsOf,
+  type ResolvedOptions,
+  resolveOptions,
+  routerOptionsOf,
+} from "./src/cluster/options.ts";
 export type * from "./src/cluster/contract.ts";
 export {
   type RankedTarget,
@@ -23,28 +29,50 @@ export {
   type RankWeights,
   type TargetCandidate,
 } from "./src/cluster/rank_targets.ts";
-export { ClusterRouter } from "./src/router/router.ts";
+export { ClusterRouter, type RouterContext } from "./src/router/router.ts";
+export type { RouterOptions } from "./src/router/contract.ts";
 export { arrived, type Outcome } from "./src/router/outcome.ts";
 export { Directory } from "./src/directory/directory.ts";
-export { ClusterLinks } from "./src/link/links.ts";
+export type { Description, DirectoryContext, DirectoryStats } from "./src/directory/contract.ts";
+export type { DirectoryOptions } from "./src/directory/options.ts";
+export { ClusterLinks, type LinksContext } from "./src/link/links.ts";
 export type { LinkOptions } from "./src/link/options.ts";
-export type { Links, LinkService, LinkStats, PeerInfo, PeerStatus, Session } from "./src/link/contract.ts";
+export type * from "./src/link/contract.ts";
 export type * from "./src/transport.ts";
-export { createTransport } from "./transports/create.ts";
-export { WsTransport } from "./transports/ws.ts";
-export { MemoryHub, memoryTransport } from "./transports/memory.ts";
+export { createTransport, type TransportSettings } from "./transports/create.ts";
+export { WsTransport, type WsTransportOptions } from "./transports/ws.ts";
+export {
+  type FaultPlan,
+  MemoryHub,
+  type MemoryHubOptions,
+  memoryTransport,
+  type Tap,
+  type TappedPacket,
+} from "./transports/memory.ts";
 export { DefaultConnectionProvider } from "./src/connection/provider.ts";
+export type { OutboxOptions, SlowConsumerPolicy } from "./src/connection/outbox.ts";
 export { Outboxes } from "./src/connection/outboxes.ts";
 export type * from "./src/connection/sink.ts";
 export { flotillaRoutes } from "./src/server/routes.ts";
 export { serve, type ServeOptions } from "./src/server/serve.ts";
-export { upgrade } from "./src/server/upgrade.ts";
+export { type RouteContext, upgrade } from "./src/server/upgrade.ts";
 export { listen } from "./src/server/listen.ts";
-export type { Listener, ListenOptions } from "./src/server/contract.ts";
-export type { Identity, RouteOptions, Serving } from "./src/server/serving.ts";
+export type {
+  Listener,
+  ListenOptions,
+  OpenSocket,
+  RemoteAddress,
+  RequestContext,
+  ServerBindings,
+  ServerEnv,
+  UpgradeOptions,
+} from "./src/server/contract.ts";
+export type { Identity, RouteOptions, ServedCluster, Serving } from "./src/server/serving.ts";
 export type { Socket, SocketEvents } from "./src/lib/socket.ts";
+export type { StandardWebSocket } from "./src/lib/standard_socket.ts";
 export { CLOSE } from "./src/lib/close_codes.ts";
 export { type ErrorCode, FlotillaError } from "./src/lib/errors.ts";
-export { type Clock, systemClock } from "./src/lib/clock.ts";
-export { type Logger, silentLogger } from "./src/lib/logger.ts";
+export { type Clock, systemClock, type Timer } from "./src/lib/clock.ts";
+export type { Unsubscribe } from "./src/lib/events.ts";
+export { type LogFields, type Logger, silentLogger } from "./src/lib/logger.ts";
 export { type Random, seededRandom, systemRandom } from "./src/lib/random.ts";

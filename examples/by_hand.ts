@@ -11,8 +11,11 @@ import {
   createTransport,
   DefaultConnectionProvider,
   Directory,
+  linkOptionsOf,
   Outboxes,
+  OwnAddress,
   resolveOptions,
+  routerOptionsOf,
   servable,
   serve,
   silentLogger,
@@ -23,17 +26,20 @@ import {
 async function startNode(nodeId: string, nodes: string[]) {
   const options = resolveOptions({ nodeId, nodes, secret: "only the nodes know" });
   const context = { nodeId, clock: systemClock, random: systemRandom, logger: silentLogger };
-  const transport = createTransport(options, context);
-  const links = new ClusterLinks(
-    transport,
-    { clusterName: options.clusterName, secret: options.secret },
-    context,
-  );
-  const directory = new Directory({ links, ...context });
-  const outboxes = new Outboxes(systemClock);
-  const router = new ClusterRouter({ links, directory, sockets: outboxes, clock: systemClock });
+  const address = new OwnAddress(options);
+  const transport = createTransport({ ...options, advertise: () => address.url }, context);
+  const links = new ClusterLinks(transport, linkOptionsOf(options), context);
+  const directory = new Directory({ links, ...context, options });
+  const outboxes = new Outboxes(systemClock, options);
+  const router = new ClusterRouter({
+    links,
+    directory,
+    sockets: outboxes,
+    clock: systemClock,
+    options: routerOptionsOf(options),
+  });
   const cluster = new ClusterManager({ links, directory, router, outboxes, options });
-  const listener = await serve(servable(cluster, transport, options), { port: 0 });
+  const listener = await serve(servable(cluster, transport, options, address), { port: 0 });
   await cluster.start();
   return { cluster, listener, url: listener.url.replace("http", "ws") };
 }

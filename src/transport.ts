@@ -55,6 +55,7 @@ export interface TransportContext {
   readonly logger: Logger;
 }
 
+/** One node's end of whatever carries packets between nodes. */
 export interface ClusterTransport extends AsyncDisposable {
   /** `memory`, `ws`, `redis`, ...: for logs and stats only. Nothing branches on it. */
   readonly name: string;

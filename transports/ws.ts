@@ -55,6 +55,7 @@ export interface WsTransportOptions {
   readonly dialer?: Dialer;
 }
 
+/** A full mesh over WebSockets; see the top of this file. */
 export class WsTransport implements ClusterTransport, SocketAcceptor {
   readonly name = "ws";
   readonly features: ReadonlySet<TransportFeature>;

@@ -31,6 +31,7 @@ import type { Owner } from "./table.ts";
 import { decodeFrame, encodeFrame } from "./wire.ts";
 import type { Claim, OwnerState } from "./wire.ts";
 
+/** Which node owns which connection, as this node knows. */
 export class Directory implements LinkService {
   readonly #nodeId: string;
   readonly #clock: Clock;

@@ -53,6 +53,7 @@ export interface ServerBindings {
   Bindings: Partial<ServerEnv>;
 }
 
+/** What `listen` is told. */
 export interface ListenOptions {
   /** Default `127.0.0.1`. */
   readonly hostname?: string | undefined;
@@ -66,7 +67,10 @@ export interface ListenOptions {
   readonly logger?: Logger | undefined;
   /** Bytes of the longest message any socket takes; at most 64 MiB (Deno's own limit). Default 16 MiB. */
   readonly messageBytesMax?: number | undefined;
-  /** A silent client is pinged after this long and cut after as long again. Default 30,000. */
+  /**
+   * A client that was silent for so many milliseconds is pinged, and cut after as many again; 500 to 480,000.
+   * Default 30,000. Not the `pingIntervalMs` of a cluster, which is between nodes.
+   */
   readonly pingIntervalMs?: number | undefined;
 }
 

@@ -42,6 +42,7 @@ export interface Identity {
   readonly tags?: Readonly<Record<string, string>>;
 }
 
+/** What `flotillaRoutes` and `serve` are told; everything has a default. */
 export interface RouteOptions {
   /**
    * Decides from the handshake who may connect, and as what connectionId; null refuses. It has ten seconds;
