@@ -18,7 +18,6 @@ const { values } = parseArgs({
   options: {
     once: { type: "boolean", default: false },
     block: { type: "string" },
-    port: { type: "string", default: "0" },
   },
 });
 const demo = new Demo(values.block?.split(",") ?? []);

@@ -45,10 +45,10 @@ export class DemoNode {
     });
     let output = "";
     await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(
-        () => reject(new Error(`the node on ${name} did not start:\n${output}`)),
-        START_MS,
-      );
+      const timer = setTimeout(() => {
+        child.kill("SIGKILL");
+        reject(new Error(`the node on ${name} did not start:\n${output}`));
+      }, START_MS);
       const read = (data: unknown): void => {
         output = (output + String(data)).slice(-10_000);
         if (!output.includes("listening on")) return;
