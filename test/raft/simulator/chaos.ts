@@ -132,11 +132,10 @@ function changeClock(world: World): void {
   if (machine !== undefined) machine.rate = 2 ** (world.random.float() * 2 - 1);
 }
 
-/** Some bytes that nobody else proposed; sometimes many. */
+/** Some bytes that nobody else proposed, a number first; sometimes many. */
 export function freshData(world: World): Uint8Array {
-  const data = new Uint8Array(8 + (world.chance(0.05) ? 300 : randomBelow(world.random, 24)));
-  new DataView(data.buffer).setUint32(0, world.fresh());
-  return data;
+  const bytes = 8 + (world.chance(0.05) ? 300 : randomBelow(world.random, 24));
+  return new TextEncoder().encode(`${world.fresh()} `.padEnd(bytes, "."));
 }
 
 /** Begins a read at `machine`; the number by which its answer is known, 0 when it was dropped at once. */

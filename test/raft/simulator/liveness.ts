@@ -54,7 +54,7 @@ export function checkLiveness(world: World): boolean {
       if (machine.raw === undefined || machine.pausedUntil > world.now || !isMember(machine)) continue;
       if (!wishes.wrote) {
         const data = freshData(world);
-        writes.set(new DataView(data.buffer).getUint32(0), machine);
+        writes.set(leadingNumber(data), machine);
         machine.raw.propose(data);
         world.settle(machine);
       }
@@ -90,9 +90,13 @@ export function checkLiveness(world: World): boolean {
   );
 }
 
+/** The number that fresh data begins with; 0 for no data. */
+function leadingNumber(data: Uint8Array): number {
+  return Number.parseInt(new TextDecoder().decode(data), 10) || 0;
+}
+
 function numberIn(entry: Entry): number {
-  if (entry.type !== "normal" || entry.data.byteLength < 4) return 0;
-  return new DataView(entry.data.buffer, entry.data.byteOffset).getUint32(0);
+  return entry.type === "normal" ? leadingNumber(entry.data) : 0;
 }
 
 /** Heals random machines until they are a quorum of every configuration that may be in force; the rest is broken. */
