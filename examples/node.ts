@@ -66,26 +66,31 @@ async function run(settings: NodeSettings): Promise<void> {
 
 /** Only what was said is passed on, so that the library's defaults stand. */
 function optionsOf(settings: NodeSettings, host: string, port: number): ClusterOptions {
-  const said = {
+  const { transport, redis, rabbitmq, dataDir, bootstrapExpect } = settings;
+  const absent = {
+    redis,
+    rabbitmq,
+    dataDir,
+    bootstrapExpect,
+    transport: transport === "ws" ? undefined : transport,
+  };
+  for (const [name, value] of Object.entries(absent)) {
+    if (value !== undefined) {
+      fail(2, `${name} ${value}: this version joins nodes over ws only, and keeps nothing on disk`);
+    }
+  }
+  return {
     nodeId: settings.id ?? `node-${crypto.randomUUID().slice(0, 8)}`,
     nodeAddress: addressOf(settings, host),
     nodePort: port,
     nodes: settings.nodes,
-    transportType: settings.transport,
     channelName: settings.channel,
     clusterName: settings.clusterName,
     secret: settings.secret,
-    redisConnectionString: settings.redis,
-    rabbitMQConnectionString: settings.rabbitmq,
-    dataDir: settings.dataDir,
     publicUrl: settings.publicUrl,
-    bootstrapExpect: settings.bootstrapExpect,
     allowInsecure: settings.allowInsecure,
     logger: logger(),
   };
-  return Object.fromEntries(
-    Object.entries(said).filter(([, value]) => value !== undefined),
-  ) as typeof said as ClusterOptions;
 }
 
 /** Where other nodes reach this one: nobody can dial a wildcard address. */

@@ -77,6 +77,8 @@ export type RejectionKind =
   | "too-large"
   | "slow-consumer"
   | "replaced"
+  | "flooding"
+  | "vanished"
   | "handler-failed";
 
 /** A connection with its owner, as asked from the owner. */

@@ -60,6 +60,8 @@ export class ClusterManager implements Cluster, AsyncDisposable {
     "too-large": 0,
     "slow-consumer": 0,
     "replaced": 0,
+    "flooding": 0,
+    "vanished": 0,
     "handler-failed": 0,
   };
   /** Connections whose sink came from the provider. */

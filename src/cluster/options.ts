@@ -15,56 +15,63 @@ export interface ClusterOptions {
   /** Names this node in the cluster, stable across restarts: 1 to 128 bytes, no control characters. */
   readonly nodeId: string;
   /** Where other nodes reach this one. Default `127.0.0.1`. */
-  readonly nodeAddress?: string;
+  readonly nodeAddress?: string | undefined;
   /** Default 0: known once the node listens. */
-  readonly nodePort?: number;
+  readonly nodePort?: number | undefined;
   /** How nodes reach each other, or a transport of your own. Default `ws`. */
-  readonly transportType?: "ws" | ClusterTransport;
+  readonly transportType?: "ws" | ClusterTransport | undefined;
   /** The path nodes dial each other on. Default `/cluster`. */
-  readonly channelName?: string;
+  readonly channelName?: string | undefined;
   /** Other nodes: `ws://host:port/nodeId`, `ws://host:port`, `nodeId@host:port`. Default none. */
-  readonly nodes?: readonly string[];
+  readonly nodes?: readonly string[] | undefined;
   /** Clusters of different names never meet. Default `flotilla`. */
-  readonly clusterName?: string;
+  readonly clusterName?: string | undefined;
   /** What all nodes of the cluster know and nobody else. Without one a node serves loopback only. */
-  readonly secret?: string;
+  readonly secret?: string | undefined;
   /** Where clients reach this node: an origin `ws://host:port` or `wss://host`. Default: where it listens. */
-  readonly publicUrl?: string;
+  readonly publicUrl?: string | undefined;
   /** Accept that whoever reaches the port may join as a node and connect as anybody. Default false. */
-  readonly allowInsecure?: boolean;
+  readonly allowInsecure?: boolean | undefined;
   /** Default `auto`: packets between nodes are sealed except over TLS and loopback. */
-  readonly seal?: LinkOptions["seal"];
+  readonly seal?: LinkOptions["seal"] | undefined;
   /** Milliseconds between two comparisons of sockets and directory, which repair what differs. Default 5,000. */
-  readonly healthCheckIntervalMs?: number;
+  readonly healthCheckIntervalMs?: number | undefined;
   /** A node that was silent for so many milliseconds is pinged. Default 1,000. */
-  readonly pingIntervalMs?: number;
+  readonly pingIntervalMs?: number | undefined;
   /** Milliseconds of silence after which a node is down; at least three ping intervals. Default 5,000. */
-  readonly peerTimeoutMs?: number;
+  readonly peerTimeoutMs?: number | undefined;
   /** Milliseconds from a call to its last possible answer, where the call does not say. Default 5,000. */
-  readonly deliveryTimeoutMs?: number;
+  readonly deliveryTimeoutMs?: number | undefined;
   /** Bytes of the longest message, in and out. Default 16 MiB; from clients at most 64 MiB. */
-  readonly messageBytesMax?: number;
+  readonly messageBytesMax?: number | undefined;
   /** Bytes that may wait for one client. Default 1 MiB. */
-  readonly outboxBytesMax?: number;
+  readonly outboxBytesMax?: number | undefined;
   /** What happens to a client that reads too slowly. Default `close`. */
-  readonly slowConsumer?: OutboxOptions["slowConsumer"];
+  readonly slowConsumer?: OutboxOptions["slowConsumer"] | undefined;
   /** Whether peers are asked about a connection nobody announced. Default `ask`. */
-  readonly unknownConnection?: DirectoryOptions["unknownConnection"];
+  readonly unknownConnection?: DirectoryOptions["unknownConnection"] | undefined;
   /** Milliseconds by which another node's clock may be ahead and still be followed. Default 60,000. */
-  readonly clockSkewMaxMs?: number;
+  readonly clockSkewMaxMs?: number | undefined;
   /** Default: says nothing. */
-  readonly logger?: Logger;
+  readonly logger?: Logger | undefined;
   /** Default: the runtime's. */
-  readonly clock?: Clock;
+  readonly clock?: Clock | undefined;
   /** Default: the runtime's. */
-  readonly random?: Random;
+  readonly random?: Random | undefined;
 }
 
 /** Every option with its value, checked. */
-export type ResolvedOptions = Readonly<Required<Omit<ClusterOptions, "secret" | "publicUrl">>> & {
-  readonly secret: string | undefined;
-  readonly publicUrl: string | undefined;
-};
+export type ResolvedOptions =
+  & {
+    readonly [Name in Exclude<keyof ClusterOptions, "secret" | "publicUrl">]-?: Exclude<
+      ClusterOptions[Name],
+      undefined
+    >;
+  }
+  & {
+    readonly secret: string | undefined;
+    readonly publicUrl: string | undefined;
+  };
 
 const DEFAULTS: Omit<ResolvedOptions, "nodeId"> = {
   nodeAddress: "127.0.0.1",
@@ -147,8 +154,8 @@ const RULES: { readonly [Name in keyof Required<ClusterOptions>]: readonly [Chec
  */
 export function resolveOptions(options: ClusterOptions): ResolvedOptions {
   for (const [name, value] of Object.entries(options)) {
-    const rule: readonly [Check, string] | undefined =
-      (RULES as Readonly<Record<string, readonly [Check, string]>>)[name];
+    const rules: Readonly<Record<string, readonly [Check, string]>> = RULES;
+    const rule = Object.hasOwn(rules, name) ? rules[name] : undefined;
     if (rule === undefined) throw new FlotillaError("invalid-option", `there is no option ${shown(name)}`);
     if (value === undefined && name !== "nodeId") continue;
     if (!rule[0](value)) {

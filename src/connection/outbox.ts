@@ -127,7 +127,7 @@ export class Outbox {
     const entry: Entry = { data, bytes, done, expiresAt: Infinity, end: 0 };
     this.#queuedBytes += bytes;
     this.#counters.queuedBytes += bytes;
-    if (this.#queue.size === 0 && this.sink.bufferedBytes < this.options.sinkBytesMax) {
+    if (this.#queue.size === 0 && this.#bufferedBytes < this.options.sinkBytesMax) {
       return this.#hand(entry);
     }
     entry.expiresAt = this.#clock.now() + remainingMs;
@@ -145,7 +145,7 @@ export class Outbox {
     if (this.#state !== "open") return;
     this.#state = "closing";
     this.#pump(Infinity);
-    this.sink.close(code, reason);
+    closeSink(this.sink, code, reason);
     this.#tellWritable();
   }
 
@@ -183,7 +183,7 @@ export class Outbox {
     if (this.options.slowConsumer !== "close") return done("backpressure");
     this.retire();
     this.#counters.slowConsumers++;
-    this.sink.close(CLOSE.slowConsumer, "the client reads too slowly");
+    closeSink(this.sink, CLOSE.slowConsumer, "the client reads too slowly");
     done("closed");
   }
 
@@ -196,19 +196,20 @@ export class Outbox {
     this.#counters.bytesOut += entry.bytes;
     this.#handedBytes += entry.bytes;
     entry.end = this.#handedBytes;
-    const { bufferedBytes } = this.sink;
+    const bufferedBytes = this.#bufferedBytes;
     if (this.#handed.size === 0 && bufferedBytes === 0) return this.#settle(entry, "delivered");
     this.#handed.pushBack(entry);
     this.#collect(bufferedBytes);
   }
 
-  /** A sink of the application's that throws must not harm the node that sent the message. */
+  // A sink of the application's that throws must not harm the node that sent the message.
+
   #trySend(data: string | Bytes): boolean {
-    try {
-      return this.sink.send(data);
-    } catch {
-      return false;
-    }
+    return guarded(() => this.sink.send(data), false);
+  }
+
+  get #bufferedBytes(): number {
+    return guarded(() => this.sink.bufferedBytes, Infinity);
   }
 
   /** Settles what has left the socket's buffer. */
@@ -225,14 +226,14 @@ export class Outbox {
   }
 
   #drained(): void {
-    this.#collect(this.sink.bufferedBytes);
+    this.#collect(this.#bufferedBytes);
     this.#pump(this.options.sinkBytesMax);
     if (this.#queuedBytes * 2 <= this.options.outboxBytesMax) this.#tellWritable();
   }
 
   /** Feeds the socket from the queue up to `sinkBytesMax` in its buffer. */
   #pump(sinkBytesMax: number): void {
-    while (this.#queue.size > 0 && this.sink.bufferedBytes < sinkBytesMax) {
+    while (this.#queue.size > 0 && this.#bufferedBytes < sinkBytesMax) {
       const entry = this.#queue.popFront() as Entry;
       if (entry.expiresAt <= this.#clock.now()) this.#settle(entry, "timeout");
       else this.#hand(entry);
@@ -256,5 +257,19 @@ export class Outbox {
     if (listeners === undefined) return;
     this.#writable = undefined;
     for (const listener of listeners) listener();
+  }
+}
+
+/** Closes a sink, whatever it makes of that. */
+export function closeSink(sink: ConnectionSink, code: number, reason: string): void {
+  guarded(() => sink.close(code, reason), undefined);
+}
+
+/** What `call` returns, or `otherwise` if it throws. */
+function guarded<Value>(call: () => Value, otherwise: Value): Value {
+  try {
+    return call();
+  } catch {
+    return otherwise;
   }
 }

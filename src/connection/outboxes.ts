@@ -1,5 +1,5 @@
 import type { Clock } from "../lib/clock.ts";
-import { Outbox, OUTBOX_DEFAULTS, type OutboxCounters, type OutboxOptions } from "./outbox.ts";
+import { closeSink, Outbox, OUTBOX_DEFAULTS, type OutboxCounters, type OutboxOptions } from "./outbox.ts";
 import type { ConnectionSink } from "./sink.ts";
 
 /** The outboxes of this node's own connections, by connectionId. */
@@ -44,7 +44,7 @@ export class Outboxes {
     if (outbox === undefined) return false;
     this.#outboxes.delete(connectionId);
     this.#retire(outbox);
-    outbox.sink.close(code, reason);
+    closeSink(outbox.sink, code, reason);
     return true;
   }
 

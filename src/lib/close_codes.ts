@@ -4,6 +4,8 @@ export const CLOSE = {
   normal: 1000,
   /** This node is leaving; the reason may be `{"redirect":"ws://..."}`. */
   leaving: 1001,
+  /** The client sends faster than `onMessage` gets done. */
+  flooding: 1008,
   /** A message is longer than `messageBytesMax`. */
   tooLarge: 1009,
   /** A handler on the server failed. */

@@ -94,7 +94,7 @@ export interface Links {
   session(nodeId: string): Session | undefined;
   /** All live sessions. */
   sessions(): Iterable<Session>;
-  /** Every node ever proven in this run, whatever its status. */
+  /** Every node proven in this run, whatever its status; one that is down is forgotten after an hour. */
   peers(): PeerInfo[];
   peer(nodeId: string): PeerInfo | undefined;
   /** Pings once and resolves with the round trip in ms; rejects `node-lost` or `timeout`. */

@@ -261,7 +261,10 @@ export class ClusterLinks implements Links {
         peer.forgive(now);
       }
     }
-    for (const peer of [...this.#peers.values()]) peer.judge(now);
+    for (const peer of [...this.#peers.values()]) {
+      if (peer.isForgotten(now)) this.#forget(peer);
+      else peer.judge(now);
+    }
     if (this.#state === "running") this.#tickLater(now);
   }
 

@@ -1,10 +1,10 @@
 import type { Bytes } from "../lib/bytes.ts";
 import type { Timer } from "../lib/clock.ts";
 import { FlotillaError } from "../lib/errors.ts";
-import { jittered } from "../lib/random.ts";
 import type { Path } from "../transport.ts";
 import type { DownReason, Lane, PeerInfo, PeerStatus } from "./contract.ts";
 import type { Agreement } from "./agreement.ts";
+import { Backoff } from "./backoff.ts";
 import type { LinkEnvironment } from "./environment.ts";
 import { Handshaker } from "./handshaker.ts";
 import type { Signed } from "./handshake_wire.ts";
@@ -19,6 +19,8 @@ import { LinkSession } from "./session.ts";
 const SUSPECT_INTERVALS = 2.5;
 /** The higher nodeId waits this long for the lower one's hello, so that attempts seldom cross. */
 const YIELD_MS = 100;
+/** How long a node that is down is still shown, and tried where a hint leads to it. */
+const PEER_MEMORY_MS = 3_600_000;
 const RETRY_FIRST_MS = 200;
 const RETRY_MAX_MS = 5_000;
 
@@ -38,17 +40,19 @@ export class PeerLink {
   #incarnation: string | null = null;
   #expected: PacketSpace | undefined;
   #lastHeardAt = 0;
+  #downAt = 0;
   #suspected = false;
   readonly #probe: Probe;
   #resetHeardAt = Number.NEGATIVE_INFINITY;
   #retryTimer: Timer | undefined;
   #retryAt = 0;
-  #retryMs = RETRY_FIRST_MS;
+  readonly #backoff: Backoff;
   readonly #pings: PingWaits;
 
   constructor(nodeId: string, env: LinkEnvironment) {
     this.nodeId = nodeId;
     this.#env = env;
+    this.#backoff = new Backoff(env.random, RETRY_FIRST_MS, RETRY_MAX_MS);
     this.#pings = new PingWaits(env.clock, env.options);
     this.#probe = new Probe(env.clock, env.options.pingIntervalMs);
     this.#handshaker = new Handshaker({
@@ -191,6 +195,12 @@ export class PeerLink {
     if (!this.#handshaker.busy && !this.#env.lossless) this.#initiate();
   }
 
+  /** Whether it proved itself, has been down for long, and nothing leads to it. */
+  isForgotten(now: number): boolean {
+    return this.proven && this.#session === undefined && this.#paths.size === 0 &&
+      now - this.#downAt > PEER_MEMORY_MS;
+  }
+
   /** How long the peer may still be silent, ms, at least 1; Infinity without a session. */
   patienceMs(now: number): number {
     if (this.#session === undefined) return Infinity;
@@ -217,6 +227,7 @@ export class PeerLink {
     session.end();
     this.#session = undefined;
     this.#suspected = false;
+    this.#downAt = this.#env.clock.now();
     this.#flaps.add(this.#env.clock.now());
     if (reason === "left") this.#reachable = false;
     this.#pings.fail(this.#lost());
@@ -268,7 +279,7 @@ export class PeerLink {
     this.#incarnation = agreement.incarnation;
     this.#retryTimer?.cancel();
     this.#retryTimer = undefined;
-    this.#retryMs = RETRY_FIRST_MS;
+    this.#backoff.reset();
     if (space.path !== undefined) this.#env.confirm(this.nodeId, space.path);
     this.#heard();
     if (!session.attach(space, agreement.peerReceived)) return this.end("fault");
@@ -361,14 +372,8 @@ export class PeerLink {
         }
         // Who never proved itself is tried again when it is heard of again.
         if (!this.proven) this.#reachable = false;
-        return this.#retryIn(this.#backoff());
+        return this.#retryIn(this.#backoff.next());
     }
-  }
-
-  #backoff(): number {
-    const delayMs = jittered(this.#env.random, this.#retryMs);
-    this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MAX_MS);
-    return delayMs;
   }
 
   #retryIn(delayMs: number): void {

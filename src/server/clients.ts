@@ -10,6 +10,13 @@ import { requestContext, type RouteContext, upgrade, wantsWebSocket } from "./up
 
 /** Shared by all clients without any. */
 const NO_TAGS: Readonly<Record<string, string>> = Object.freeze({});
+/** What one client's messages may hold while `onMessage` works on them; a socket cannot be told to wait. */
+const UNDONE_BYTES_MAX = 16 * 1_048_576;
+/** What a message in work costs besides its bytes. */
+const UNDONE_OVERHEAD_BYTES = 256;
+/** No close frame came (RFC 6455, 7.1.5): the client is gone without a word. */
+const VANISHED = 1006;
+
 const NO_EVENTS: SocketEvents = { message() {}, drain() {}, close() {} };
 
 /**
@@ -103,6 +110,8 @@ class Client implements ConnectionSink {
   readonly #onMessage: RouteOptions["onMessage"];
   readonly #connectionId: string;
   readonly #socket: Socket;
+  /** Of messages that `onMessage` has not done with. */
+  #undoneBytes = 0;
 
   constructor(cluster: ServedCluster, options: RouteOptions, connectionId: string, socket: Socket) {
     this.#cluster = cluster;
@@ -125,10 +134,15 @@ class Client implements ConnectionSink {
 
   /** One message of the client. Whatever `onMessage` throws or rejects with is counted and passed on. */
   message(data: string | Uint8Array<ArrayBuffer>): unknown {
+    const weight = data.length + UNDONE_OVERHEAD_BYTES;
+    if (this.#undoneBytes > UNDONE_BYTES_MAX) return this.#flooded();
     try {
       const returned = this.#onMessage?.(this.#connectionId, data, this.#cluster);
       if (!(returned instanceof Promise)) return;
-      return returned.catch((thrown) => this.#failed(thrown));
+      this.#undoneBytes += weight;
+      return returned.finally(() => void (this.#undoneBytes -= weight)).catch((thrown) =>
+        this.#failed(thrown)
+      );
     } catch (thrown) {
       this.#failed(thrown);
     }
@@ -136,7 +150,15 @@ class Client implements ConnectionSink {
 
   ended(code: number): void {
     if (code === CLOSE.tooLarge) this.#cluster.countRejection("too-large");
+    if (code === VANISHED) this.#cluster.countRejection("vanished");
     this.#cluster.unregisterConnection(this.#connectionId, this);
+  }
+
+  #flooded(): void {
+    if (this.#undoneBytes === Infinity) return;
+    this.#undoneBytes = Infinity;
+    this.#cluster.countRejection("flooding");
+    this.#socket.close(CLOSE.flooding, "messages come faster than they are handled");
   }
 
   #failed(thrown: unknown): never {

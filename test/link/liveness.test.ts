@@ -77,6 +77,20 @@ describe("liveness", () => {
     await sim.stop();
   });
 
+  test("a node that is down is shown as such for an hour and then forgotten", async () => {
+    const sim = new SimLinks(11);
+    const [a, b] = [sim.node("a"), sim.node("b")];
+    await sim.meet(a, b);
+    const stopped = b.links.stop();
+    await sim.clock.advance(5);
+    await stopped;
+    await sim.clock.advance(3_500_000);
+    expect(a.links.peer("b")?.status).toBe("down");
+    await sim.clock.advance(200_000);
+    expect(a.links.peers()).toEqual([]);
+    await sim.stop();
+  });
+
   test("measureLatency gives the round trip, and rejects when the node is lost or unknown", async () => {
     const sim = new SimLinks(6, { features: ["lossless"], faults: { latencyMs: 7 } });
     const [a, b] = [sim.node("a"), sim.node("b")];

@@ -28,6 +28,8 @@ const REJECTIONS: readonly RejectionKind[] = [
   "too-large",
   "slow-consumer",
   "replaced",
+  "flooding",
+  "vanished",
   "handler-failed",
 ];
 
