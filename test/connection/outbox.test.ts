@@ -115,6 +115,26 @@ describe("an outbox", () => {
     expect(fixture.outbox.open).toBe(false);
   });
 
+  test("takes what it cannot ask or close as it is, and throws nothing itself", () => {
+    const thrown = (): never => {
+      throw new Error("this sink is broken");
+    };
+    const sink = { onDrain: undefined, send: () => true, close: thrown } as unknown as ConstructorParameters<
+      typeof Outbox
+    >[0];
+    Object.defineProperty(sink, "bufferedBytes", { get: thrown });
+    const outcomes: SendOutcome[] = [];
+    const counters = { messagesOut: 0, bytesOut: 0, queuedBytes: 0, slowConsumers: 0 };
+    const outbox = new Outbox(sink, new SimClock(), { ...OUTBOX_DEFAULTS, outboxBytesMax: 10 }, counters);
+    for (let sent = 0; sent < 3; sent++) {
+      outbox.send("0123456789", 10, (outcome) => void outcomes.push(outcome));
+    }
+    outbox.close(1000, "");
+    outbox.closed();
+    expect(new Set(outcomes)).toEqual(new Set(["closed"]));
+    expect(outcomes.length).toBe(3);
+  });
+
   test("takes a socket that throws for a closed one", () => {
     const fixture = new Fixture(0);
     fixture.sink.send = () => {

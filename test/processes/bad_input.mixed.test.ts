@@ -51,6 +51,12 @@ async function open(node: RealNode, path: string): Promise<Open> {
   return self;
 }
 
+/** What a client without any library writes first. */
+function handshake(node: RealNode, id: string): string {
+  return `GET /ws?id=${id} HTTP/1.1\r\nhost: 127.0.0.1:${node.port}\r\nupgrade: websocket\r\nconnection: upgrade\r\n` +
+    "sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+}
+
 async function stats(node: RealNode): Promise<ClusterStats> {
   return await (await fetch(`http://127.0.0.1:${node.port}/api/stats`)).json() as ClusterStats;
 }
@@ -133,10 +139,7 @@ describe.each(RUNTIMES)("a real node on %s", (runtime) => {
 
       const silent = net.connect(node.port, "127.0.0.1");
       silent.on("error", () => undefined);
-      silent.write(
-        `GET /ws?id=silent HTTP/1.1\r\nhost: 127.0.0.1:${node.port}\r\nupgrade: websocket\r\nconnection: upgrade\r\n` +
-          "sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
-      );
+      silent.write(handshake(node, "silent"));
       await until(
         "the silent one is connected",
         async () => (await post(node, "silent", "first")) === "delivered",
@@ -156,6 +159,21 @@ describe.each(RUNTIMES)("a real node on %s", (runtime) => {
         10_000,
       );
       silent.destroy();
+
+      const gone = net.connect(node.port, "127.0.0.1");
+      gone.on("error", () => undefined);
+      gone.write(handshake(node, "gone"));
+      await until(
+        "who will vanish is connected",
+        async () => (await post(node, "gone", "x")) === "delivered",
+      );
+      const { vanished } = (await stats(node)).rejected;
+      gone.resetAndDestroy();
+      await until(
+        "who vanished is counted",
+        async () => (await stats(node)).rejected.vanished > vanished,
+        10_000,
+      );
 
       const { rejected } = await stats(node);
       expect({ ...rejected }).toMatchObject({ "too-large": 1, "replaced": 1, "slow-consumer": 1 });
