@@ -25,7 +25,7 @@ import type {
   NodeView,
   RejectionKind,
 } from "./contract.ts";
-import { repairConnections } from "./health.ts";
+import { ConnectionHealth } from "./health.ts";
 import { NodeStatuses, STATUS_PORT } from "./node_status.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { rankTargets, type RankWeights } from "./rank_targets.ts";
@@ -52,6 +52,7 @@ export class ClusterManager implements Cluster, AsyncDisposable {
   readonly nodeId: string;
   readonly #parts: ClusterParts;
   readonly #statuses: NodeStatuses;
+  readonly #connections: ConnectionHealth;
   readonly #events: Emitter<ClusterEvents>;
   readonly #rejected: Record<RejectionKind, number> = {
     "unauthorized": 0,
@@ -78,6 +79,11 @@ export class ClusterManager implements Cluster, AsyncDisposable {
     this.nodeId = links.nodeId;
     this.#events = new Emitter(options.logger);
     this.#statuses = new NodeStatuses(links);
+    this.#connections = new ConnectionHealth({
+      directory: parts.directory,
+      outboxes: parts.outboxes,
+      gone: (connectionId) => this.#gone(connectionId),
+    });
     this.#statuses.own = { publicUrl: options.publicUrl ?? null, draining: false };
     links.register(STATUS_PORT, this.#statuses);
     links.register(MANAGER_PORT, {
@@ -368,11 +374,10 @@ export class ClusterManager implements Cluster, AsyncDisposable {
   }
 
   #checkHealth(): void {
-    const { directory, outboxes, options } = this.#parts;
+    const { directory, options } = this.#parts;
     const before = directory.stats().repairs;
     try {
-      const gone = (connectionId: string): void => this.#gone(connectionId);
-      const differences = repairConnections(directory, outboxes, this.#provider, this.#provided, gone);
+      const differences = this.#connections.repair(this.#provider, this.#provided);
       this.#repairs += differences - (directory.stats().repairs - before);
       if (differences > 0) options.logger.warn("the health check mended differences", { differences });
     } catch (thrown) {

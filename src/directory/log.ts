@@ -63,6 +63,15 @@ export class ChangeLog {
     }
   }
 
+  /** Nobody needs the changes up to `number` any more. */
+  forget(number: number): void {
+    for (let first = this.#frames.front(); first !== undefined && first.last <= number;) {
+      this.#frames.popFront();
+      this.#bytes -= first.bytes.byteLength;
+      first = this.#frames.front();
+    }
+  }
+
   /** The sealed frame that begins after change `number`; undefined when it is forgotten or not yet there. */
   after(number: number): LogFrame | undefined {
     let low = 0;

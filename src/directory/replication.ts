@@ -162,7 +162,12 @@ export class Replication {
   flush(): void {
     this.#context.own.log.seal();
     let behind = false;
-    for (const { sender } of this.#peers.values()) if (!sender.pump()) behind = true;
+    let sentToAll = Infinity;
+    for (const { sender } of this.#peers.values()) {
+      if (!sender.pump()) behind = true;
+      sentToAll = Math.min(sentToAll, sender.number);
+    }
+    this.#context.own.log.forget(sentToAll);
     if (!behind || this.#behind !== undefined) return;
     this.#behind = this.#context.clock.timer(BEHIND_POLL_MS, () => {
       this.#behind = undefined;

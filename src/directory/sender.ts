@@ -47,6 +47,11 @@ export class RouteSender {
     this.#counters = counters;
   }
 
+  /** Number of the last change that was sent; earlier ones are not needed for this peer any more. */
+  get number(): number {
+    return this.#number;
+  }
+
   /** The peer asks for a snapshot. One that is under way, or about to be, answers that too. */
   request(): void {
     if (this.#snapshot === undefined) this.#snapshotWanted = true;
