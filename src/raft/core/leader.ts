@@ -1,9 +1,8 @@
 /** What a leader does with ticks, proposals, reads and the answers of its followers. */
-import { jointVote } from "./quorum.ts";
 import { leaveJointIfDue, whyNotPropose } from "./members.ts";
 import type { Progress } from "./progress.ts";
 import type { Raft } from "./raft.ts";
-import type { WaitingRead } from "./reads.ts";
+import { readIndex, releaseReads } from "./read_index.ts";
 import {
   appendProposals,
   broadcastAppend,
@@ -115,7 +114,7 @@ function handleAppendResponse(raft: Raft, progress: Progress, message: AppendRes
   // Whatever index its snapshot had, it can go on once our log continues it.
   else if (progress.match + 1 >= raft.log.firstIndex) progress.becomeReplicate();
   if (maybeCommit(raft)) {
-    for (const read of raft.reads.takeEarly()) openRead(raft, read);
+    releaseReads(raft);
     broadcastAppend(raft);
   } else if (from !== raft.id && progress.canBumpCommit(raft.log.committed)) {
     sendAppend(raft, from);
@@ -131,42 +130,7 @@ function handleHeartbeatResponse(raft: Raft, progress: Progress, message: Heartb
   // An empty append to a full window or a probed follower finds out what became of the appends before it.
   if (progress.match < raft.log.lastIndex || progress.state === "probe") sendAppend(raft, message.from);
   raft.reads.acknowledge(message.from, message.round);
-  answerConfirmed(raft);
-}
-
-/** A linearizable read (thesis, 6.4): its index is the commit index now, once it is proven who leads. */
-export function readIndex(raft: Raft, read: WaitingRead): StepResult {
-  if (raft.reads.full) return "full";
-  // Until an entry of its own term is committed a leader may not know how far its predecessors committed.
-  if (raft.log.matches(raft.log.committed, raft.term)) openRead(raft, read);
-  else raft.reads.addEarly(read);
-  return "taken";
-}
-
-function openRead(raft: Raft, read: WaitingRead): void {
-  if (hasLease(raft)) return answerRead(raft, read, raft.log.committed);
-  const alone = jointVote(raft.tracker.configuration.voters, new Map([[raft.id, true]])) === "won";
-  if (!alone) broadcastHeartbeat(raft);
-  raft.reads.add(read, raft.log.committed);
-  if (alone) answerConfirmed(raft);
-}
-
-/** A quorum answered so recently that it elects nobody else yet (thesis, 6.4.1); never after a transfer. */
-function hasLease(raft: Raft): boolean {
-  if (raft.options.leaseTicks === 0 || raft.leaseGivenAway) return false;
-  const start = raft.reads.leaseStart(raft.tracker.configuration.voters);
-  return start !== undefined && raft.now - start < raft.options.leaseTicks;
-}
-
-function answerConfirmed(raft: Raft): void {
-  for (const read of raft.reads.takeConfirmed(raft.tracker.configuration.voters)) {
-    answerRead(raft, read, read.index);
-  }
-}
-
-function answerRead(raft: Raft, { from: to, context }: WaitingRead, index: number): void {
-  if (to === raft.id) raft.readStates.push({ index, context });
-  else raft.send({ type: "read-index-response", from: raft.id, to, term: raft.term, index, context });
+  releaseReads(raft);
 }
 
 /** Hands the leadership to a voter who has the whole log (thesis, 3.10). */

@@ -2,6 +2,7 @@
 import { changeConfiguration, type Changed } from "./conf_change.ts";
 import { configurationOf, confStateOf } from "./configuration.ts";
 import type { Raft } from "./raft.ts";
+import { releaseReads } from "./read_index.ts";
 import { appendProposals, broadcastAppend, maybeCommit, maybeSendAppend } from "./replication.ts";
 import { type ConfChange, type ConfState, NO_ID, type Snapshot } from "./types.ts";
 
@@ -75,5 +76,7 @@ function switchTo(raft: Raft, changed: Changed): void {
   }
   if (maybeCommit(raft)) broadcastAppend(raft);
   else for (const id of raft.tracker.members) if (id !== raft.id) maybeSendAppend(raft, id, false);
+  // Those whose answers reads have waited for may be members no more.
+  releaseReads(raft);
   if (raft.transferee !== NO_ID && !raft.tracker.isVoter(raft.transferee)) raft.transferee = NO_ID;
 }

@@ -61,7 +61,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: "a lease outlives a transfer of the leadership",
-    file: "leader.ts",
+    file: "read_index.ts",
     right: "if (raft.options.leaseTicks === 0 || raft.leaseGivenAway) return false;",
     wrong: "if (raft.options.leaseTicks === 0) return false;",
     breaks: /reads are not stale/,
