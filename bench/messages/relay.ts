@@ -3,7 +3,7 @@
  * messages of a turn in one frame, one count as the answer. It names no errors, keeps no order across owners, finds
  * nothing, bounds nothing: the least that moving the bytes and answering each call costs on a runtime.
  */
-import { openClientWebSocket } from "../../src/lib/client_websocket.ts";
+import { type ClientWebSocket, openClientWebSocket } from "../../src/lib/client_websocket.ts";
 import type { Contender } from "./contract.ts";
 import { connectPlainClient } from "./plain_client.ts";
 import { serveBare, type ServerEnd } from "../support/bare_servers.ts";
@@ -27,7 +27,9 @@ export const relay: Contender = {
   },
 
   async sendTo(peerUrl, connectionIds) {
-    const { webSocket: socket } = await openClientWebSocket(peerUrl, { headers: {}, protocols: [] });
+    const { webSocket: socket } = await new Promise<ClientWebSocket>((resolve, reject) => {
+      openClientWebSocket(peerUrl, { headers: {}, protocols: [] }, resolve).catch(reject);
+    });
     socket.binaryType = "arraybuffer";
     await new Promise((resolve, reject) => {
       socket.addEventListener("open", resolve);

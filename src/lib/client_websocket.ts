@@ -49,17 +49,21 @@ async function loadPackage(
   }
 }
 
-/** A socket that is connecting. Rejects, as the constructor throws, for a URL or protocol that cannot be. */
+/**
+ * Makes a socket that begins to connect, and hands it to `take` in the turn in which it was made: some ends are told
+ * as soon as that turn is over. Rejects, as the constructor throws, for a URL or protocol that cannot be.
+ */
 export async function openClientWebSocket(
   url: string,
   options: ClientWebSocketOptions,
-): Promise<ClientWebSocket> {
+  take: (client: ClientWebSocket) => void,
+): Promise<void> {
   const { headers, protocols } = options;
   const Package = deno === undefined ? undefined : await (loading ??= loadPackage(deno));
   if (Package !== undefined) {
     const webSocket = new Package(url, [...protocols], { headers, perMessageDeflate: false });
-    return { webSocket, holdsSmallWrites: false };
+    return take({ webSocket, holdsSmallWrites: false });
   }
   const webSocket = new WebSocket(url, { headers: { ...headers }, protocols: [...protocols] });
-  return { webSocket, holdsSmallWrites: deno !== undefined };
+  take({ webSocket, holdsSmallWrites: deno !== undefined });
 }

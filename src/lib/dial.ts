@@ -3,7 +3,7 @@ import { CLOSE } from "./close_codes.ts";
 import { reasonOf } from "./errors.ts";
 import type { Logger } from "./logger.ts";
 import type { Socket, SocketEvents } from "./socket.ts";
-import { openClientWebSocket } from "./client_websocket.ts";
+import { type ClientWebSocket, openClientWebSocket } from "./client_websocket.ts";
 import { type SocketEvent, type StandardWebSocket, wrapWebSocket } from "./standard_socket.ts";
 
 /** Exactly one of the two is called, once, never within `dial`; none after `cancel`. */
@@ -76,15 +76,16 @@ export const dial: Dialer = (url, handlers, options) => {
     fail(`no answer within ${timeoutMs} ms`);
     ws?.close();
   });
-  openClientWebSocket(url, { headers, protocols }).then((opened) => {
-    ws = opened.webSocket;
-    holdsSmallWrites = opened.holdsSmallWrites;
+  const take = (client: ClientWebSocket): void => {
+    ws = client.webSocket;
+    holdsSmallWrites = client.holdsSmallWrites;
     // First of all: the `ws` package throws errors that nobody listens for.
     ws.addEventListener("error", onError);
     if (settled) return ws.close();
     ws.addEventListener("open", onOpen);
     ws.addEventListener("close", onClose);
-  }, (thrown) => fail(reasonOf(thrown)));
+  };
+  openClientWebSocket(url, { headers, protocols }, take).catch((thrown) => fail(reasonOf(thrown)));
   return {
     cancel() {
       if (settle()) ws?.close();
