@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { type Draining, DrainWatch } from "../../src/server/sockets/drain_watch.ts";
+import { type Draining, DrainWatch, Watched } from "../../src/server/sockets/drain_watch.ts";
 import { SimClock } from "../support/sim_clock.ts";
 
 /** A socket whose buffer the test fills and empties. */
@@ -7,10 +7,15 @@ class Buffered implements Draining {
   bufferedBytes = 0;
   readonly drains: number[] = [];
   onDrain: (() => void) | undefined;
+  readonly watched: Watched = new Watched(this);
   readonly #clock: SimClock;
 
   constructor(clock: SimClock) {
     this.#clock = clock;
+  }
+
+  look(): number {
+    return this.bufferedBytes;
   }
 
   drained(): void {
@@ -24,7 +29,7 @@ function watched(bytes: number): { clock: SimClock; watch: DrainWatch; socket: B
   const watch = new DrainWatch(clock);
   const socket = new Buffered(clock);
   socket.bufferedBytes = bytes;
-  watch.watch(socket);
+  watch.given(socket.watched, bytes);
   return { clock, watch, socket };
 }
 
@@ -68,7 +73,7 @@ describe("DrainWatch", () => {
     const { clock, watch, socket } = watched(100);
     await clock.advance(100);
     socket.bufferedBytes = 250;
-    watch.watch(socket);
+    watch.given(socket.watched, 150);
     socket.bufferedBytes = 200;
     await clock.advance(8);
     expect(socket.drains.length).toBe(1);
@@ -80,7 +85,7 @@ describe("DrainWatch", () => {
     socket.onDrain = () => {
       if (refills-- <= 0) return;
       socket.bufferedBytes = 100;
-      watch.watch(socket);
+      watch.given(socket.watched, 100);
       clock.timer(20, () => socket.bufferedBytes = 0);
     };
     socket.bufferedBytes = 0;
@@ -92,7 +97,7 @@ describe("DrainWatch", () => {
   test("forgets a socket that has closed", async () => {
     const { clock, watch, socket } = watched(100);
     await clock.advance(3);
-    watch.forget(socket);
+    watch.forget(socket.watched);
     socket.bufferedBytes = 0;
     await clock.advance(100);
     expect(socket.drains).toEqual([]);
@@ -103,7 +108,7 @@ describe("DrainWatch", () => {
     const { clock, watch, socket } = watched(100);
     const other = new Buffered(clock);
     other.bufferedBytes = 10;
-    watch.watch(other);
+    watch.given(other.watched, 10);
     await clock.advance(20);
     other.bufferedBytes = 0;
     await clock.advance(20);

@@ -3,12 +3,13 @@
  * no drain event, abnormal ends carry code 0, a lost client's close is reported twice, 64 MiB a message
  * whatever is asked, an exception in a handler ends the process.
  */
+import { utf8Length } from "../../connection/utf8_length.ts";
 import type { Socket, SocketEvents } from "../../lib/socket.ts";
 import { wrapWebSocket } from "../../lib/standard_socket.ts";
 import { localUrl, remoteAddress } from "../address.ts";
 import type { Listener, ListenSettings } from "../contract.ts";
 import { errorResponse, exchange, notAHandshake, type WantedUpgrade } from "../exchange.ts";
-import { type Draining, DrainWatch } from "./drain_watch.ts";
+import { type Draining, DrainWatch, Watched } from "./drain_watch.ts";
 import { LISTENER_CLOSE_MS, OpenSockets } from "./open_sockets.ts";
 import type { RawSocket, ServerSocket } from "./server_socket.ts";
 
@@ -104,7 +105,7 @@ function opened(
   const events: SocketEvents = {
     message: (data) => socket.received(data),
     close: (code, reason) => {
-      watch.forget(raw);
+      raw.closed();
       if (reason === NO_PONG) socket.ended(0, "");
       else socket.ended(code, reason);
     },
@@ -119,19 +120,26 @@ class DenoSocket implements RawSocket, Draining {
   drained: () => void = () => {};
   readonly #socket: Socket;
   readonly #watch: DrainWatch;
+  readonly #watched: Watched;
 
   constructor(socket: Socket, watch: DrainWatch) {
     this.#socket = socket;
     this.#watch = watch;
+    this.#watched = new Watched(this);
   }
 
+  /** As of the last look, and what was sent since: what left meanwhile seems to leave a little later. */
   get bufferedBytes(): number {
+    return this.#watched.bytes;
+  }
+
+  look(): number {
     return this.#socket.bufferedBytes;
   }
 
   send(data: string | Uint8Array<ArrayBuffer>): boolean {
     if (!this.#socket.send(data)) return false;
-    this.#watch.watch(this);
+    this.#watch.given(this.#watched, typeof data === "string" ? utf8Length(data) : data.byteLength);
     return true;
   }
 
@@ -141,6 +149,10 @@ class DenoSocket implements RawSocket, Draining {
 
   terminate(): void {
     this.#socket.terminate();
+  }
+
+  closed(): void {
+    this.#watch.forget(this.#watched);
   }
 }
 

@@ -7,15 +7,24 @@ const SLOW_LOOK_MS = 8;
 
 /** What is looked at. */
 export interface Draining {
-  readonly bufferedBytes: number;
+  /** Bytes the kernel does not have yet, now. */
+  look(): number;
   /** Bytes have left. Must not throw. */
   drained(): void;
 }
 
-interface Look {
-  lastBytes: number;
-  /** In a row that found nothing gone. */
-  vain: number;
+/** One socket in the eyes of its watch; made once, since it is used for every message. */
+export class Watched {
+  readonly socket: Draining;
+  /** As of the last look, and what was sent since. */
+  bytes = 0;
+  /** Looks in a row that found nothing gone. */
+  vain = 0;
+  among: "none" | "quick" | "slow" = "none";
+
+  constructor(socket: Draining) {
+    this.socket = socket;
+  }
 }
 
 /**
@@ -25,8 +34,8 @@ interface Look {
  */
 export class DrainWatch {
   readonly #clock: Clock;
-  #quick = new Map<Draining, Look>();
-  readonly #slow = new Map<Draining, Look>();
+  #quick: Watched[] = [];
+  #slow: Watched[] = [];
   #quickTimer: Timer | undefined;
   #slowTimer: Timer | undefined;
 
@@ -34,55 +43,50 @@ export class DrainWatch {
     this.#clock = clock;
   }
 
-  /** `socket` was just given bytes: it is watched until it has none. */
-  watch(socket: Draining): void {
-    const lastBytes = socket.bufferedBytes;
-    if (lastBytes === 0) return;
-    const known = this.#quick.get(socket) ?? this.#slow.get(socket);
-    if (known !== undefined) known.lastBytes = lastBytes;
-    else this.#watchQuickly(socket, { lastBytes, vain: 0 });
-  }
-
-  #watchQuickly(socket: Draining, look: Look): void {
-    this.#quick.set(socket, look);
-    this.#quickTimer ??= this.#clock.timer(0, () => this.#lookQuickly());
+  /** The socket was just given `bytes` bytes: it is watched until it has none. */
+  given(watched: Watched, bytes: number): void {
+    watched.bytes += bytes;
+    if (watched.bytes === 0 || watched.among !== "none") return;
+    watched.vain = 0;
+    this.#lookSoon(watched);
   }
 
   /** The socket has closed. */
-  forget(socket: Draining): void {
-    this.#quick.delete(socket);
-    this.#slow.delete(socket);
+  forget(watched: Watched): void {
+    watched.among = "none";
   }
 
-  #lookQuickly(): void {
-    this.#quickTimer = undefined;
-    for (const [socket, look] of this.#quick) {
-      if (!this.#look(this.#quick, socket, look) && look.vain >= QUICK_LOOKS) {
-        this.#quick.delete(socket);
-        this.#slow.set(socket, look);
-        this.#slowTimer ??= this.#clock.timer(SLOW_LOOK_MS, () => this.#lookSlowly());
-      }
-    }
-    if (this.#quick.size > 0) this.#quickTimer ??= this.#clock.timer(0, () => this.#lookQuickly());
+  #lookSoon(watched: Watched): void {
+    watched.among = "quick";
+    this.#quick.push(watched);
+    this.#quickTimer ??= this.#clock.timer(0, () => {
+      this.#quickTimer = undefined;
+      const all = this.#quick;
+      this.#quick = [];
+      for (const each of all) if (each.among === "quick") this.#look(each);
+    });
   }
 
-  #lookSlowly(): void {
-    this.#slowTimer = undefined;
-    for (const [socket, look] of this.#slow) {
-      if (!this.#look(this.#slow, socket, look) || !this.#slow.delete(socket)) continue;
-      this.#watchQuickly(socket, look);
-    }
-    if (this.#slow.size > 0) this.#slowTimer ??= this.#clock.timer(SLOW_LOOK_MS, () => this.#lookSlowly());
+  #lookLater(watched: Watched): void {
+    watched.among = "slow";
+    this.#slow.push(watched);
+    this.#slowTimer ??= this.#clock.timer(SLOW_LOOK_MS, () => {
+      this.#slowTimer = undefined;
+      const all = this.#slow;
+      this.#slow = [];
+      for (const each of all) if (each.among === "slow") this.#look(each);
+    });
   }
 
-  /** True when bytes have left; a socket without any more is forgotten first. */
-  #look(among: Map<Draining, Look>, socket: Draining, look: Look): boolean {
-    const { bufferedBytes } = socket;
-    const fell = bufferedBytes < look.lastBytes;
-    look.lastBytes = bufferedBytes;
-    look.vain = fell ? 0 : look.vain + 1;
-    if (bufferedBytes === 0) among.delete(socket);
-    if (fell) socket.drained();
-    return fell;
+  /** Decides first when to look again: being told of the drain, the socket's owner may send and close. */
+  #look(watched: Watched): void {
+    const bytes = watched.socket.look();
+    const fell = bytes < watched.bytes;
+    watched.bytes = bytes;
+    watched.vain = fell ? 0 : watched.vain + 1;
+    if (bytes === 0) watched.among = "none";
+    else if (watched.vain < QUICK_LOOKS) this.#lookSoon(watched);
+    else this.#lookLater(watched);
+    if (fell) watched.socket.drained();
   }
 }
