@@ -68,7 +68,7 @@ export interface ListenOptions {
   /** Bytes of the longest message any socket takes; at most 64 MiB (Deno's own limit). Default 16 MiB. */
   readonly messageBytesMax?: number | undefined;
   /**
-   * A client that was silent for so many milliseconds is pinged, and cut after as many again; 500 to 480,000.
+   * A silent client is pinged within so many milliseconds, and cut after as many more; 500 to 480,000.
    * Default 30,000. Not the `pingIntervalMs` of a cluster, which is between nodes.
    */
   readonly pingIntervalMs?: number | undefined;
