@@ -7,6 +7,10 @@ const OUTPUT_CHARS_MAX = 256_000;
 /** How long `waitFor` and `ended` wait when not told. */
 const WAIT_MS = 30_000;
 
+/** Ends every child that runs. */
+const running = new Set<() => void>();
+process.on("exit", () => running.forEach((kill) => kill()));
+
 export interface Ended {
   /** Null when a signal ended it. */
   readonly code: number | null;
@@ -56,8 +60,19 @@ export function startChild(command: string, args: readonly string[], options: Ch
       wake();
     });
   }
+  const killGroup = (): void => {
+    if (pid <= 0) return;
+    try {
+      process.kill(-pid, "SIGKILL");
+    } catch {
+      // Nobody is left in the group.
+    }
+  };
+  // A test that ran out of time leaves no child behind either.
+  running.add(killGroup);
   const finish = (code: number | null, signal: string | null): void => {
     ended ??= { code, signal, output };
+    running.delete(killGroup);
     wake();
   };
   child.on("close", finish);
@@ -90,14 +105,6 @@ export function startChild(command: string, args: readonly string[], options: Ch
     });
   }
 
-  const killGroup = (): void => {
-    if (pid <= 0) return;
-    try {
-      process.kill(-pid, "SIGKILL");
-    } catch {
-      // Nobody is left in the group.
-    }
-  };
   const self: Child = {
     pid,
     get output() {
