@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- fanout`: one message to many connections of another node, beside a bare loop over the sockets of
- * the same runtime, in turns. For Node. Options:
+ * `npm run bench -- fanout`: one message to many connections of another node, beside a bare loop over the
+ * sockets of the same runtime, in turns. For Node. Options:
  *   --runtimes LIST     default `bun,deno,node`
  *   --rounds N          measured rounds (default 3)
  *   --connections N     connected clients, and addressed by the larger batches (default 10,000)
@@ -37,7 +37,7 @@ const plan: Plan = {
   connections,
   payloadBytes: 200,
   addressed: [Math.min(SMALLER_BATCH, connections), connections],
-  window: 2,
+  window: 4,
   ms: 1_500,
 };
 if (values.profile === undefined) await measureAll();
@@ -99,12 +99,13 @@ function paper(all: readonly RuntimeResult[]): string {
   });
   return `## Fan-out
 
-One message of ${payloadBytes} bytes to many connections in one call (\`routeMessages\`): a sender, the owner of
-${connections} clients' WebSockets, and the clients (plain sockets on Bun that count bytes), in processes of their own
-on loopback; ${window} calls outstanding. The bare loop sends to its own ${connections} clients from inside the server,
-with the runtime's own WebSockets (ws on Node, \`Bun.serve\`, \`Deno.serve\`), answers nobody, and waits only until its
-last socket has taken all. Deliveries a second: from the first call to the last arrival. Microseconds are processor
-time a delivery. Medians of the rounds, ratios of rounds side by side. One connection: see Messages between nodes.
+One message of ${payloadBytes} bytes to many connections in one call (\`routeMessages\`): a sender, the
+owner of ${connections} clients' WebSockets, and the clients (plain sockets on Bun that count messages), in
+processes of their own on loopback; ${window} calls outstanding. The bare loop sends to its own
+${connections} clients from inside the server, with the runtime's own WebSockets (ws on Node, \`Bun.serve\`,
+\`Deno.serve\`), answers nobody, and waits only until its last socket has taken all. Deliveries a second:
+from the first call to the last arrival. Microseconds are processor time a delivery. Medians of the rounds,
+ratios of rounds side by side. One connection: see Messages between nodes.
 
 ${table(all)}
 

@@ -1,12 +1,12 @@
 /**
- * One process of the bench: `process.ts ROLE ORDER`, where ROLE is owner, sender, bare or clients and ORDER is JSON.
- * Started by `trial.ts`. A batch is one message for each of the connections.
+ * One process of the bench: `process.ts ROLE ORDER`, where ROLE is owner, sender, bare or clients and ORDER
+ * is JSON. Started by `trial.ts`. A batch is one message for each of the connections.
  */
 import process from "node:process";
 import { createCluster, serve } from "../../mod.ts";
 import { bufferedBytes, serveBare, type ServerEnd } from "../support/bare_servers.ts";
 import { connectionIdsOf } from "../messages/contract.ts";
-import { connectRawClients, frameBytes } from "../support/raw_clients.ts";
+import { connectRawClients } from "../support/raw_clients.ts";
 import { calibratedClock } from "../support/wall_clock.ts";
 import { cpuMs, serveCommands } from "../support/worker.ts";
 
@@ -40,8 +40,6 @@ export interface Sent {
 }
 
 const HOST = "127.0.0.1";
-/** Longer than any run: the clients' bytes are counted, and a ping is none of them. */
-const PING_INTERVAL_MS = 480_000;
 /** How long the last messages may be on their way. */
 const ARRIVAL_MS_MAX = 20_000;
 const LOOK_MS = 1;
@@ -70,7 +68,7 @@ switch (role) {
 
 async function beOwner(): Promise<void> {
   const cluster = createCluster({ nodeId: "owner" });
-  const listener = await serve(cluster, { port: 0, pingIntervalMs: PING_INTERVAL_MS });
+  const listener = await serve(cluster, { port: 0 });
   await cluster.start();
   const origin = `ws://${HOST}:${listener.port}`;
   await serveCommands({ peerUrl: origin, clientUrl: `${origin}/ws` } satisfies Urls, { cpuMs }, async () => {
@@ -140,12 +138,12 @@ async function beClients(): Promise<void> {
   let taken = 0;
   /** Once `messages` more than at the last call have come: when that was, in milliseconds since the epoch. */
   const take = async (messages: number): Promise<number> => {
-    const wanted = taken + messages * frameBytes(payloadBytes);
+    const wanted = taken + messages;
     const deadline = now() + ARRIVAL_MS_MAX;
-    while (clients.receivedBytes < wanted && now() < deadline) await pause(LOOK_MS);
+    while (clients.messages < wanted && now() < deadline) await pause(LOOK_MS);
     const at = now();
-    if (clients.receivedBytes !== wanted) {
-      const missed = (wanted - clients.receivedBytes) / frameBytes(payloadBytes);
+    if (clients.messages !== wanted) {
+      const missed = wanted - clients.messages;
       throw new Error(
         `${missed} of ${messages} messages did not come; ${clients.closed} clients were closed`,
       );

@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- idle`: what connections cost that do nothing, at a node and at the runtime's own bare server.
- * For Node. Options:
+ * `npm run bench -- idle`: what connections cost that do nothing, at a node and at the runtime's own bare
+ * server. For Node. Options:
  *   --runtimes LIST     default `bun,deno,node`
  *   --connections N     default 10,000, for each of the two servers
  */
@@ -69,15 +69,14 @@ function paper(all: readonly RuntimeResult[]): string {
     const load = `load before ${result.loadBefore.toFixed(1)}`;
     return `- ${result.runtime}: ${ranOn(result, [result.runtime])}; ${clients}; ${load}`;
   });
+  const seconds = plan.idleMs / 1_000;
   return `## Idle connections
 
-${plan.connections} clients that say nothing, at one node of this library, and as many at a server of the runtime's own
-WebSockets (ws on Node, \`Bun.serve\`, \`Deno.serve\`) that only keeps them in a Map. Bytes a connection, more than the
-same process had before they came, after a collection; resident memory also holds what connecting left behind.
-Processor time in ten seconds of ${
-    plan.idleMs / 1_000
-  }, in which both ping every client once (bare ws on Node never
-does).
+${plan.connections} clients that say nothing, at one node of this library, and as many at a server of the
+runtime's own WebSockets (ws on Node, \`Bun.serve\`, \`Deno.serve\`) that only keeps them in a Map. Bytes a
+connection, more than the same process had before they came, after a collection; resident memory also holds
+what connecting left behind. Processor time in ten of ${seconds} seconds, in which both ping every client once
+(bare ws on Node never does).
 
 ${table(all)}
 

@@ -1,6 +1,6 @@
 /**
- * One process of the bench: `process.ts ROLE ORDER`, where ROLE is flotilla, bare or clients and ORDER is JSON.
- * Started by `trial.ts`.
+ * One process of the bench: `process.ts ROLE ORDER`, where ROLE is flotilla, bare or clients and ORDER is
+ * JSON. Started by `trial.ts`.
  */
 import process from "node:process";
 import { createCluster, serve } from "../../mod.ts";

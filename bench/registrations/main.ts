@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- registrations`: how fast one of three nodes registers connections until every node knows them,
- * and what a million routes weigh. For Node. Options:
+ * `npm run bench -- registrations`: how fast one of three nodes registers connections until every node knows
+ * them, and what a million routes weigh. For Node. Options:
  *   --clusters LIST     `bun,deno,node,node>bun>deno`: runtimes of the three nodes (default: these four)
  *   --rounds N          measured rounds (default 3), after one that is not counted
  *   --connections N     registered in a round (default 200,000)
@@ -77,17 +77,17 @@ function paper(all: readonly ClusterResult[]): string {
   });
   return `## Registrations
 
-Three nodes in processes of their own, over ws on loopback. The first registers connections as fast as it can (their
-sockets take nothing, their ids have 36 characters) and unregisters them again; the clock stops when all three
-directories agree. Microseconds are processor time each, at the first node and at each of the others; bytes are what
-the first node sends to one of the others for each. Medians of the rounds.
+Three nodes in processes of their own, over ws on loopback. The first registers connections as fast as it
+can (their sockets take nothing, their ids have 36 characters) and unregisters them again; the clock stops
+when all three directories agree. Microseconds are processor time each, at the first node and at each of the
+others; bytes are what the first node sends to one of the others for each. Medians of the rounds.
 
 ${ratesTable(all)}
 
-Then fresh nodes with ${routes} routes, a third of them each: bytes at each of the three nodes, divided by all routes,
-after a collection; also for one connection at its own node (its details, outbox and both indexes, without a socket)
-and for one route of another node. In the end the third node leaves: until the others knew, and the longest time for
-which that kept one of them from anything else.
+Then fresh nodes with ${routes} routes, a third of them each: bytes at each of the three nodes, divided by
+all routes, after a collection; also for one connection at its own node (its details, outbox and both
+indexes, without a socket) and for one route of another node. In the end the third node leaves: until the
+others knew, and the longest time for which that kept one of them from anything else.
 
 ${millionTable(all)}
 

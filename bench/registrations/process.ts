@@ -1,6 +1,6 @@
 /**
- * One node of the bench: `process.ts ORDER`, where ORDER is JSON. Registers connections whose sockets take nothing,
- * and says when it knows of all there should be. Started by `trial.ts`.
+ * One node of the bench: `process.ts ORDER`, where ORDER is JSON. Registers connections whose sockets take
+ * nothing, and says when it knows of all there should be. Started by `trial.ts`.
  */
 import process from "node:process";
 import { createCluster, serve } from "../../mod.ts";

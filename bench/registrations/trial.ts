@@ -29,7 +29,10 @@ export interface Round {
 /** A third of the routes at each node. */
 export interface Million {
   readonly routes: number;
-  /** Seconds from the first call until every node knew all; the first node's third, then both others at once. */
+  /**
+   * Seconds from the first call until every node knew all; the first node's third, then both others at
+   * once.
+   */
   readonly seconds: number;
   /** Heap bytes a route at each node, its own third included. */
   readonly heapBytes: readonly number[];

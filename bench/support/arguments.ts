@@ -1,4 +1,6 @@
-/** Values of a bench's options; each function throws with the option's name for what it does not understand. */
+/**
+ * Values of a bench's options; each function throws with the option's name for what it does not understand.
+ */
 import { type Runtime, RUNTIMES } from "../../test/support/runtimes.ts";
 
 export function wholeNumber(option: string, value: string): number {

@@ -1,6 +1,6 @@
 /**
- * A server on each runtime's fastest WebSockets, with nothing between them and the bench: what the library's figures
- * are held against.
+ * A server on each runtime's fastest WebSockets, with nothing between them and the bench: what the
+ * library's figures are held against.
  */
 
 /** One WebSocket at the server: `ws` on Node, ServerWebSocket on Bun, WebSocket on Deno. */
@@ -26,10 +26,13 @@ interface RuntimeGlobals {
 }
 
 const HOST = "127.0.0.1";
-/** The runtimes' own pings are off, so that nothing but messages is counted. */
+/** The runtimes' own pings are off, so that messages are all they have to do. */
 const NEVER = 0;
 
-/** `idleTimeoutS`: silent clients are pinged, and cut after that long, where the runtime can do so by itself (not Node). */
+/**
+ * `idleTimeoutS`: silent clients are pinged, and cut after that long, where the runtime can do so by itself
+ * (not Node).
+ */
 export function serveBare(handlers: ServerHandlers, idleTimeoutS: number = NEVER): Promise<BareServer> {
   const { Deno, Bun } = globalThis as RuntimeGlobals;
   if (Deno !== undefined) return serveOnDeno(handlers, idleTimeoutS);

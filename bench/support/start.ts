@@ -22,7 +22,10 @@ export interface StartOptions {
   readonly profile?: { readonly folder: string; readonly name: string } | undefined;
 }
 
-/** A process that can be asked (see worker.ts), collects on demand, and may open as many sockets as are allowed. */
+/**
+ * A process that can be asked (see worker.ts), collects on demand, and may open as many sockets as are
+ * allowed.
+ */
 export async function startOn({ runtime, file, args, profile }: StartOptions): Promise<Worker> {
   const [command, before] = commandFor(runtime, file, args);
   const profiling = profile === undefined
