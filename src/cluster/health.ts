@@ -3,7 +3,10 @@ import type { ConnectionProvider, ConnectionSink } from "../connection/sink.ts";
 import type { Directory } from "../directory/directory.ts";
 import type { LocalConnection } from "../directory/local.ts";
 
-/** Connections compared in one call (some 20 ms): a node may have very many, and does nothing else meanwhile. */
+/**
+ * Connections compared in one call (some 20 ms): a node may have very many, and does nothing else
+ * meanwhile.
+ */
 const COMPARED_PER_CALL = 16_384;
 
 export interface HealthContext {
@@ -14,9 +17,9 @@ export interface HealthContext {
 }
 
 /**
- * Compares this node's own connections in the directory with its sockets, and sets right what differs: an entry
- * whose socket is gone, a socket nobody announces. With more than `COMPARED_PER_CALL` of them one pass takes
- * several calls.
+ * Compares this node's own connections in the directory with its sockets, and sets right what differs: an
+ * entry whose socket is gone, a socket nobody announces. With more than `COMPARED_PER_CALL` of them one
+ * pass takes several calls.
  */
 export class ConnectionHealth {
   readonly #context: HealthContext;

@@ -30,8 +30,8 @@ export const LANE_PENDING_BYTES_MAX = 262_144;
 /** Milliseconds between two looks at a peer that is behind. */
 export const BEHIND_POLL_MS = 20;
 /**
- * Bytes of announced changes kept while a peer is behind; who needs older ones gets a snapshot, which costs as much as
- * all entries. Some 200,000 registrations: a peer may stand still for two seconds of them.
+ * Bytes of announced changes kept while a peer is behind; who needs older ones gets a snapshot, which costs
+ * as much as all entries. Some 200,000 registrations: a peer may stand still for two seconds of them.
  */
 export const LOG_BYTES_MAX = 8_388_608;
 /** Frames of announced changes kept for peers that are behind. */

@@ -3,8 +3,8 @@ const CAPACITY_MIN = 16;
 const NO_RING: undefined[] = [];
 
 /**
- * A double-ended queue in a ring: constant time at both ends and by index. Capacity doubles from 16 on; one that was
- * never used has none.
+ * A double-ended queue in a ring: constant time at both ends and by index. Capacity doubles from 16 on; one
+ * that was never used has none.
  */
 export class Deque<Item> {
   #ring: (Item | undefined)[] = NO_RING;

@@ -28,9 +28,10 @@ export class Watched {
 }
 
 /**
- * Sees bytes leave the buffers of sockets that do not tell by themselves. All sockets share one timer, since after a
- * message to ten thousand clients all of them have something buffered: looked at in every turn at first, for a kernel
- * with room takes the bytes within some turns, and after that every few milliseconds.
+ * Sees bytes leave the buffers of sockets that do not tell by themselves. All sockets share one timer,
+ * since after a message to ten thousand clients all of them have something buffered: looked at in every
+ * turn at first, for a kernel with room takes the bytes within some turns, and after that every few
+ * milliseconds.
  */
 export class DrainWatch {
   readonly #clock: Clock;

@@ -7,7 +7,9 @@ import { type RawSocket, ServerSocket } from "./server_socket.ts";
 /** How long clients may take to answer when the listener closes. */
 export const LISTENER_CLOSE_MS = 1_000;
 
-/** Sockets are pinged in so many shares: a ping to each of ten thousand at once takes a quarter of a second. */
+/**
+ * Sockets are pinged in so many shares: a ping to each of ten thousand at once takes a quarter of a second.
+ */
 const PING_SHARES = 32;
 
 /** All open sockets of one listener: pings the silent, and ends them all. */
