@@ -2,6 +2,7 @@
 import type { Clock, Timer } from "../src/lib/clock.ts";
 import type { Dial, Dialer } from "../src/lib/dial.ts";
 import type { Logger } from "../src/lib/logger.ts";
+import { Backoff } from "../src/lib/backoff.ts";
 import { jittered, type Random } from "../src/lib/random.ts";
 import type { Socket, SocketEvents } from "../src/lib/socket.ts";
 
@@ -36,6 +37,7 @@ export class DialLoop {
   #timer: Timer | undefined;
   #dial: Dial | undefined;
   #failures = 0;
+  readonly #backoff: Backoff;
   #failingSaid = false;
 
   constructor(options: DialLoopOptions) {
@@ -43,6 +45,7 @@ export class DialLoop {
     this.learnt = options.learnt;
     this.nodeId = options.nodeId;
     this.#options = options;
+    this.#backoff = new Backoff(options.random, BACKOFF_MS_MIN, BACKOFF_MS_MAX);
   }
 
   /** Attempts that failed since this address last led to a proven node. */
@@ -65,6 +68,7 @@ export class DialLoop {
   /** A proven path leads to the node that lives here. Leaves a socket of its own to whoever has it. */
   rest(): void {
     this.#failures = 0;
+    this.#backoff.reset();
     if (this.#failingSaid) this.#options.logger.info("a node's address is reached again", { url: this.url });
     this.#failingSaid = false;
     if (this.#state === "open" || this.#state === "stopped") return;
@@ -112,8 +116,8 @@ export class DialLoop {
       this.#options.logger.warn("a node's address is not reached", { url: this.url, reason });
     }
     this.#failingSaid = true;
-    const backoffMs = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** Math.min(this.#failures++, 16));
-    this.#wait(jittered(this.#options.random, backoffMs));
+    this.#failures++;
+    this.#wait(this.#backoff.next());
   }
 
   #restIfReached(): boolean {

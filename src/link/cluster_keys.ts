@@ -1,8 +1,6 @@
 import { type Bytes, concatBytes, utf8 } from "../lib/bytes.ts";
 import { PROTOCOL_VERSION } from "./packet.ts";
 
-/** HMAC-SHA-256 output. */
-export const PROOF_BYTES = 32;
 export const NONCE_BYTES = 16;
 /** Raw X25519 public key. */
 export const PUBLIC_KEY_BYTES = 32;

@@ -6,13 +6,7 @@ import { type Bytes, concatBytes, equalBytes, hex } from "../lib/bytes.ts";
 import { decodeCbor, encodeCbor } from "../lib/cbor.ts";
 import { NODE_ID_BYTES_MAX } from "../lib/limits.ts";
 import { asBytes, asText, asTuple, asWhole } from "../lib/shape.ts";
-import {
-  CLUSTER_TAG_BYTES,
-  type ClusterKeys,
-  NONCE_BYTES,
-  PROOF_BYTES,
-  PUBLIC_KEY_BYTES,
-} from "./cluster_keys.ts";
+import { CLUSTER_TAG_BYTES, type ClusterKeys, NONCE_BYTES, PUBLIC_KEY_BYTES } from "./cluster_keys.ts";
 import type { RefusalReason } from "./contract.ts";
 import { PACKET, PROTOCOL_VERSION } from "./packet.ts";
 
@@ -239,11 +233,6 @@ function asOffer(value: unknown): { sessionId: string; received: LanePositions }
 
 function asPositions(fields: readonly unknown[]): LanePositions {
   return fields.map((field) => asWhole(field, 0, 2 ** 48, "a lane position"));
-}
-
-/** Whether a proof field has the length of one. */
-export function isProof(proof: Bytes): boolean {
-  return proof.byteLength === PROOF_BYTES;
 }
 
 function unhex(text: string): Bytes {

@@ -1,10 +1,10 @@
 import type { Bytes } from "../lib/bytes.ts";
+import { Backoff } from "../lib/backoff.ts";
 import type { Timer } from "../lib/clock.ts";
 import { FlotillaError } from "../lib/errors.ts";
 import type { Path } from "../transport.ts";
 import type { DownReason, Lane, PeerInfo, PeerStatus } from "./contract.ts";
 import type { Agreement } from "./agreement.ts";
-import { Backoff } from "./backoff.ts";
 import type { LinkEnvironment } from "./environment.ts";
 import { Handshaker } from "./handshaker.ts";
 import type { Signed } from "./handshake_wire.ts";

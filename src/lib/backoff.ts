@@ -1,4 +1,4 @@
-import { jittered, type Random } from "../lib/random.ts";
+import { jittered, type Random } from "./random.ts";
 
 /** Pauses between attempts that fail: each twice the one before, up to a longest, and jittered. Milliseconds. */
 export class Backoff {
