@@ -17,12 +17,15 @@ export class Member {
   readonly applied: Entry[] = [];
   /** What it has stored of its hard state; a test may look at it when a message leaves. */
   hardState: HardState = { term: 0, vote: 0, commit: 0 };
+  /** What a crash leaves of it at least. */
+  durableHardState: HardState = { term: 0, vote: 0, commit: 0 };
 
   constructor(id: RaftId, voters: readonly RaftId[], given: Given = {}) {
-    const { terms = [], term = 0, vote = 0, commit = 0, learners = [], ...options } = given;
+    const { terms = [], log = terms.map((of, place) => entry(of, place + 1)), ...rest } = given;
+    const { term = 0, vote = 0, commit = 0, learners = [], ...options } = rest;
     this.id = id;
     const confState = { voters, votersOutgoing: [], learners, learnersNext: [], autoLeave: false };
-    this.storage.append(terms.map((of, place) => entry(of, place + 1)));
+    this.storage.append(log);
     if (term > 0 || commit > 0) this.storage.setHardState({ term, vote, commit });
     const { storage } = this;
     this.raw = new RawNode({
@@ -54,6 +57,7 @@ export class Member {
         this.hardState = ready.hardState;
         this.storage.setHardState(ready.hardState);
       }
+      if (ready.mustSync) this.durableHardState = this.hardState;
       for (const each of ready.committedEntries) {
         this.applied.push(each);
         if (each.type === "conf-change") this.raw.applyConfChange(each.change);
@@ -98,6 +102,8 @@ export class Member {
 interface Given extends Partial<Omit<RaftOptions, "id" | "storage">> {
   /** The terms of its log's entries. */
   readonly terms?: readonly number[];
+  /** The same with what is in them. */
+  readonly log?: readonly Entry[];
   readonly term?: number;
   readonly vote?: RaftId;
   readonly commit?: number;

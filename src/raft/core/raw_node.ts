@@ -149,7 +149,12 @@ export class RawNode {
     const entries = log.unstable.nextEntries();
     const hardState = this.#changedHardState();
     const snapshot = log.unstable.nextSnapshot();
+    const committedEntries = log.nextCommitted();
+    // A commit index may be lost in a crash, but not one that brings a configuration in force: who comes back with
+    // the one before it needs votes of members who may be gone for good, since nobody counts on them any more. (The
+    // paper's servers use a configuration once it is in their log, which is synced; thesis, 4.1.)
     const mustSync = entries.length > 0 || snapshot !== undefined ||
+      committedEntries.some(({ type }) => type === "conf-change") ||
       (hardState !== undefined &&
         (hardState.term !== this.#hardState.term || hardState.vote !== this.#hardState.vote));
     const ready: Ready = {
@@ -157,7 +162,7 @@ export class RawNode {
       hardState,
       snapshot,
       entries,
-      committedEntries: log.nextCommitted(),
+      committedEntries,
       messages: raft.answers.length === 0 ? raft.messages : raft.messages.concat(raft.answers),
       readStates: raft.readStates,
       mustSync,

@@ -5,8 +5,9 @@ import type { Entry, HardState, Message, RaftId, ReadState, Snapshot, SoftState 
 /**
  * The work that is due, in this order: persist `snapshot`, then `entries` (which replace what storage holds from
  * the first of them on), then `hardState`; apply `snapshot` or `committedEntries`, with `applyConfChange` for
- * each change among them; then send `messages`, and answer `readStates`; then `advance()`. Nothing may be sent
- * before all of it is durable if `mustSync` (thesis, 3.8); without it, a crash may lose what was written.
+ * each change among them; then send `messages`, and answer `readStates`; then `advance()`. If `mustSync`, nothing
+ * may be sent or applied before all of it is durable, and what readies before it had written (thesis, 3.8); without
+ * it, a crash may lose what was written.
  */
 export interface Ready {
   /** Not undefined when it changed; never persisted. */

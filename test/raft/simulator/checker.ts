@@ -113,6 +113,17 @@ export class Checker {
     return turning;
   }
 
+  /** A change of members is applied: a crash at this moment must not take back that it is committed. */
+  comesInForce({ disk, raftId }: Machine, index: number): void {
+    const commit = disk.durableHardState?.commit ?? 0;
+    if (commit < index) {
+      fail(
+        "commits of changes are durable before they are in force",
+        `member ${raftId}: ${index}, has ${commit}`,
+      );
+    }
+  }
+
   /** A message leaves: everything it rests on must survive a crash at this moment. */
   sends(machine: Machine, message: Message): void {
     const { disk, raftId } = machine;

@@ -202,6 +202,7 @@ export class World extends Timeline {
     }
     for (const entry of ready.committedEntries) {
       const { confState } = machine.state;
+      if (entry.type === "conf-change") this.checker.comesInForce(machine, entry.index);
       const next = entry.type === "conf-change" ? raw.applyConfChange(entry.change) : confState;
       machine.state = this.history.applies(raftId, machine.state, entry, next);
     }
