@@ -8,6 +8,7 @@ import { ScriptNode } from "./script_node.ts";
 import {
   type Command,
   type Directive,
+  flagOf,
   numberFrom,
   parseCommand,
   plainNumbers,
@@ -17,7 +18,7 @@ import {
 
 const DROPPED = "raft proposal dropped";
 const NO_PEER = "raft: cannot step as peer not found";
-const LEVELS = ["debug", "info", "warn", "error", "fatal", "none"];
+const LEVELS = ["DEBUG", "INFO", "WARN", "ERROR", "FATAL", "NONE"];
 
 export function clusterRunner(core: Core): (directive: Directive) => string {
   const cluster = new ScriptCluster(core);
@@ -131,12 +132,16 @@ class ScriptCluster {
   }
 
   #proposeConfChange(command: Command, input: readonly string[]): void {
+    const unknown = command.args.slice(1).find(({ key, values }) =>
+      values.length > 0 && key !== "v1" && key !== "transition"
+    );
+    if (unknown !== undefined) throw new ScriptError(`unknown command ${unknown.key}`);
     const transition = valuesOf(command, "transition")[0] ?? "auto";
     if (transition !== "auto" && transition !== "implicit" && transition !== "explicit") {
       throw new ScriptError(`unknown transition ${transition}`);
     }
     const steps = parseConfSteps(input);
-    const v1 = valuesOf(command, "v1")[0] === "true";
+    const v1 = flagOf(command, "v1");
     if (v1 && (steps.length > 1 || transition !== "auto")) {
       throw new ScriptError("v1 conf change can only have one operation and no transition");
     }
@@ -156,12 +161,19 @@ class ScriptCluster {
     this.#say(this.#byId(id).describeLog());
   }
 
+  /** In the order in which receivers are named, be it for delivery or for loss. */
   #deliverMessages(command: Command): void {
-    const dropped = valuesOf(command, "drop").map(numberFrom);
     const name = valuesOf(command, "type")[0];
+    if (name !== undefined && !Object.values(MESSAGE_NAMES).includes(name)) {
+      throw new ScriptError(`unknown message type ${name}`);
+    }
     let handled = 0;
-    for (const id of plainNumbers(command)) handled += this.#deliver(id, name, false);
-    for (const id of dropped) handled += this.#deliver(id, name, true);
+    for (const { key, values } of command.args) {
+      if (values.length === 0) handled += this.#deliver(numberFrom(key), name, false);
+      else if (key === "drop") {
+        for (const id of values) handled += this.#deliver(numberFrom(id), name, true);
+      }
+    }
     if (handled === 0) this.#say("no messages\n");
   }
 
@@ -193,8 +205,11 @@ class ScriptCluster {
   }
 
   #logLevel(name: string): void {
-    if (!LEVELS.includes(name.toLowerCase())) throw new ScriptError(`log levels must be either of ${LEVELS}`);
-    this.#quiet = name.toLowerCase() === "none";
+    const level = name.toUpperCase();
+    if (!LEVELS.includes(level)) {
+      throw new ScriptError(`log levels must be either of [${LEVELS.join(" ")}]`);
+    }
+    this.#quiet = level === "NONE";
   }
 
   #raftState(): void {
@@ -236,7 +251,9 @@ class ScriptCluster {
 
   #status(command: Command): void {
     const { raw } = this.#node(command);
-    const { configuration: { learners } } = raw.status();
+    const { configuration: { learners }, softState: { role } } = raw.status();
+    // Only a leader knows how far the others are.
+    if (role !== "leader") return;
     for (const [id, progress] of raw.progress()) {
       this.#say(`${id}: ${describeProgress(progress, learners.has(id))}\n`);
     }

@@ -9,7 +9,7 @@ import { RAFT_DEFAULTS } from "../../../src/raft/core/options.ts";
 import { Tracker } from "../../../src/raft/core/tracker.ts";
 import { parseConfSteps } from "./conf_steps.ts";
 import { describeConfiguration, describeProgress } from "./describe.ts";
-import { type Command, type Directive, ScriptError, valuesOf } from "./script.ts";
+import { type Command, type Directive, flagOf, ScriptError } from "./script.ts";
 
 /** Each directive moves the log's last index by one, which shows where new members are probed first. */
 export function confChangeRunner(): (directive: Directive) => string {
@@ -40,7 +40,7 @@ function change(tracker: Tracker, command: Command, input: readonly string[]): C
     case "simple":
       return simpleChange(tracker.configuration, steps);
     case "enter-joint":
-      return enterJoint(tracker.configuration, valuesOf(command, "autoleave")[0] === "true", steps);
+      return enterJoint(tracker.configuration, flagOf(command, "autoleave"), steps);
     case "leave-joint":
       if (steps.length > 0) return { refused: "this command takes no input" };
       return leaveJoint(tracker.configuration);

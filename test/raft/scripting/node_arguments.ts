@@ -2,7 +2,7 @@
 import { EMPTY_CONF_STATE } from "../../../src/raft/core/configuration.ts";
 import type { RaftOptions } from "../../../src/raft/core/options.ts";
 import type { ConfState, Snapshot } from "../../../src/raft/core/types.ts";
-import { type Command, numberFrom, ScriptError, valuesOf } from "./script.ts";
+import { type Command, flagOf, numberFrom, ScriptError, valuesOf } from "./script.ts";
 
 export const ELECTION_TICKS = 3;
 export const HEARTBEAT_TICKS = 1;
@@ -18,12 +18,15 @@ export interface NodeArguments {
 
 export function nodeArguments(command: Command): NodeArguments {
   const all = (key: string): number[] => valuesOf(command, key).map(numberFrom);
-  const flag = (key: string): boolean => valuesOf(command, key)[0] === "true";
+  const flag = (key: string): boolean => flagOf(command, key);
   const number = (key: string, otherwise: number): number => all(key)[0] ?? otherwise;
   if (flag("async-storage-writes")) throw new ScriptError("this core has no async-storage-writes");
   const readOnly = valuesOf(command, "read-only")[0] ?? "safe";
   if (readOnly !== "safe" && readOnly !== "lease-based") {
     throw new ScriptError(`invalid read-only option ${JSON.stringify(readOnly)}`);
+  }
+  if (readOnly === "lease-based" && !flag("checkquorum")) {
+    throw new ScriptError("CheckQuorum must be enabled when ReadOnlyOption is ReadOnlyLeaseBased");
   }
   const isBootstrap = command.args.some(({ key }) => BOOTSTRAP.includes(key));
   const index = number("index", 0);

@@ -13,6 +13,9 @@ import { type Command, type Directive, numberFrom, ScriptError, valuesOf } from 
 
 const VOTES: Record<VoteResult, string> = { won: "VoteWon", lost: "VoteLost", pending: "VotePending" };
 
+/** How words stand in the error about too many or too few of them. */
+const AS_NUMBERS: Readonly<Record<string, string>> = { _: "0", n: "1", y: "2" };
+
 export function runQuorum({ command }: Directive): string {
   const incoming = valuesOf(command, "cfg").map(numberFrom);
   const joint = valuesOf(command, "cfgj");
@@ -22,7 +25,8 @@ export function runQuorum({ command }: Directive): string {
   const ids = [...new Set([...incoming, ...outgoing])];
   if (ids.length !== words.length) {
     const known = voterIds(voters).map((id) => `${id}:{}`).join(" ");
-    return `error: mismatched input (explicit or _) for voters map[${known}]: [${words.join(" ")}]`;
+    const input = words.map((word) => AS_NUMBERS[word] ?? word).join(" ");
+    return `error: mismatched input (explicit or _) for voters map[${known}]: [${input}]`;
   }
   // One word for each voter, in the order in which they are first named; `_` is a voter that said nothing.
   const said = new Map(

@@ -29,13 +29,15 @@ export function parseScript(text: string): Directive[] {
   const directives: Directive[] = [];
   for (let at = 0; at < lines.length;) {
     const first = lines[at] ?? "";
-    if (first.trim() === "" || first.startsWith("#")) {
+    if (first.trim() === "" || first.trim().startsWith("#")) {
       at++;
       continue;
     }
     const line = at + 1;
     let command = lines[at++] ?? "";
-    while (command.endsWith("\\")) command = `${command.slice(0, -1)} ${lines[at++] ?? ""}`;
+    while (command.endsWith("\\") && at < lines.length) {
+      command = `${command.slice(0, -1)} ${lines[at++]?.trim()}`;
+    }
     const input: string[] = [];
     while (at < lines.length && lines[at] !== SEPARATOR) input.push(lines[at++] ?? "");
     at++;
@@ -46,17 +48,23 @@ export function parseScript(text: string): Directive[] {
       }
       at += 2;
     } else {
-      while (at < lines.length && lines[at] !== "") expected.push(lines[at++] ?? "");
+      while (at < lines.length && lines[at]?.trim() !== "") expected.push(lines[at++] ?? "");
     }
     directives.push({
       line,
       text: command,
       command: parseCommand(command),
-      input,
+      input: trimmed(input),
       expected: expected.join("\n"),
     });
   }
   return directives;
+}
+
+/** Without the empty lines before and behind. */
+function trimmed(input: readonly string[]): readonly string[] {
+  const text = input.join("\n").trim();
+  return text === "" ? [] : text.split("\n");
 }
 
 export function parseCommand(line: string): Command {
@@ -78,6 +86,15 @@ function parseArgument(word: string): Argument {
 /** The values of `key`; none when it is not there. */
 export function valuesOf({ args }: Command, key: string): readonly string[] {
   return args.filter((argument) => argument.key === key).flatMap(({ values }) => values);
+}
+
+/** Whether `key` is set to one of the words for true; false when it is not there. */
+export function flagOf(command: Command, key: string): boolean {
+  const [value = "false"] = valuesOf(command, key);
+  const word = /^(?:[tf]|true|false)$/i.test(value) ? value[0]?.toLowerCase() : value;
+  if (word === "t" || word === "1") return true;
+  if (word === "f" || word === "0") return false;
+  throw new ScriptError(`parsing ${JSON.stringify(value)}: invalid syntax`);
 }
 
 /** The arguments without a value, as numbers. */
