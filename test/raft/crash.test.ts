@@ -1,7 +1,8 @@
 /** What a crash may take back, and what not: a commit index, but no configuration that was in force. */
 import { describe, expect, test } from "bun:test";
+import { LEAVE_JOINT } from "../../src/raft/core/members.ts";
 import type { ConfChange, Entry } from "../../src/raft/core/types.ts";
-import { accepted, carry, ELECTION_TICKS, leaderOf, Member } from "./members.ts";
+import { accepted, carry, ELECTION_TICKS, granted, leaderOf, Member } from "./members.ts";
 
 const REMOVE_2: ConfChange = {
   transition: "auto",
@@ -73,5 +74,53 @@ describe("after a crash that loses what was not synced", () => {
       applied: 2,
       kept: 2,
     });
+  });
+
+  // The hard state is written behind the entries that came with it, and may be lost where they are not.
+  const LEAVES_OTHERS: readonly Entry[] = [
+    {
+      type: "conf-change",
+      term: 4,
+      index: 1,
+      change: {
+        transition: "explicit",
+        steps: [{ operation: "remove", id: 2 }, { operation: "remove", id: 3 }],
+        context: new Uint8Array(),
+      },
+    },
+    { type: "conf-change", term: 4, index: 2, change: LEAVE_JOINT },
+  ];
+
+  test("a change that another one follows in the log was committed, and comes in force (thesis, 4.1)", () => {
+    const member = new Member(3, [1, 2, 3], { log: LEAVES_OTHERS, term: 4 });
+    member.settle();
+    expect(member.raw.status()).toMatchObject({ commit: 1, applied: 1 });
+    expect(member.raw.status().configuration.voters).toEqual({
+      incoming: new Set([1]),
+      outgoing: new Set([1, 2, 3]),
+    });
+    expect(member.durableHardState.commit).toBe(1);
+  });
+
+  test("such a member is not elected by voters of the configuration before it", () => {
+    const member = new Member(3, [1, 2, 3], { log: LEAVES_OTHERS, term: 4 });
+    member.settle();
+    member.tick(ELECTION_TICKS);
+    member.receive(granted(2, 5));
+    expect({ role: member.role, term: member.term }).toEqual({ role: "candidate", term: 5 });
+    member.receive(granted(1, 5));
+    expect(member.role).toBe("leader");
+  });
+
+  test("the last change in the log may not have been committed, and waits", () => {
+    const member = new Member(3, [1, 2, 3], { log: LEAVES_OTHERS.slice(0, 1), term: 4 });
+    member.settle();
+    expect(member.raw.status()).toMatchObject({ commit: 0, applied: 0 });
+  });
+
+  test("a member whose first hard state is lost takes the term of its log, and writes it", () => {
+    const member = new Member(3, [1, 2, 3], { terms: [1, 4] });
+    member.settle();
+    expect({ term: member.term, kept: member.durableHardState.term }).toEqual({ term: 4, kept: 4 });
   });
 });

@@ -163,13 +163,29 @@ export class RaftLog {
 
   /** Whether a configuration change is committed but not yet in force here. */
   hasUnappliedConfChange(): boolean {
-    for (let from = this.#applied + 1; from <= this.committed;) {
-      const page = this.slice(from, this.committed + 1, this.#applyingBytesMax);
-      if (page === undefined || page.length === 0) return false;
-      if (page.some(({ type }) => type === "conf-change")) return true;
+    return this.#confChanges(this.#applied + 1, this.committed).next().done !== true;
+  }
+
+  /**
+   * Commits every configuration change that another one follows: no leader appends one before it has committed the one
+   * before (thesis, 4.1).
+   */
+  commitFollowedConfChanges(): void {
+    let last = 0;
+    for (const index of this.#confChanges(this.committed + 1, this.lastIndex)) {
+      this.commitTo(last);
+      last = index;
+    }
+  }
+
+  /** The indexes of the configuration changes from `from` to `to`. */
+  *#confChanges(from: number, to: number): Generator<number> {
+    while (from <= to) {
+      const page = this.slice(from, to + 1, this.#applyingBytesMax);
+      if (page === undefined || page.length === 0) return;
+      for (const { type, index } of page) if (type === "conf-change") yield index;
       from += page.length;
     }
-    return false;
   }
 
   snapshot(): Snapshot | undefined {

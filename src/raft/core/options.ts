@@ -44,7 +44,10 @@ export interface RaftOptions {
   readonly leaseTicks?: number;
   /** A leader that leaves the voters stops leading (thesis, 4.2.2); default true. */
   readonly stepDownOnRemoval?: boolean;
-  /** Refuse configuration changes that cannot be made now; default true. */
+  /**
+   * Refuse configuration changes that cannot be made now; default true. Without it, on any member, nothing else keeps a
+   * second change from being under way with the first, and so no two leaders from each other.
+   */
   readonly validateConfChanges?: boolean;
 }
 

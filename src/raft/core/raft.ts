@@ -7,6 +7,9 @@ import { ReadRounds } from "./reads.ts";
 import { Tracker } from "./tracker.ts";
 import { type HardState, type Message, NO_ID, type RaftId, type ReadState, type Role } from "./types.ts";
 
+/** A hard state before anything was stored. */
+export const NOTHING: HardState = { term: 0, vote: NO_ID, commit: 0 };
+
 export class Raft {
   readonly id: RaftId;
   readonly options: ResolvedRaftOptions;
@@ -59,7 +62,9 @@ export class Raft {
       );
     }
     this.tracker.switchTo({ configuration, fresh: new Set() }, this.log.lastIndex);
-    if (hardState !== undefined) this.#load(hardState);
+    if (hardState !== undefined || this.log.lastIndex >= this.log.firstIndex) {
+      this.#load(hardState ?? NOTHING);
+    }
     if (options.applied !== undefined) this.#resume(options.applied);
     if (this.term > 0) this.#loyalUntil = options.electionTicks;
     this.becomeFollower(this.term, NO_ID);
@@ -165,7 +170,8 @@ export class Raft {
 
   /**
    * A crash may have kept the entries or the snapshot of a ready and not its hard state, of which nobody was told:
-   * then the log knows better what is committed, and that its last term has begun.
+   * then the log knows better what is committed, and that its last term has begun. Above all it knows which
+   * configuration is in force: with the one before the last two, a member could be elected by voters who are none.
    */
   #load({ term, vote, commit }: HardState): void {
     if (commit > this.log.lastIndex) {
@@ -178,6 +184,7 @@ export class Raft {
     this.term = Math.max(term, this.log.lastTerm);
     this.vote = this.term === term ? vote : NO_ID;
     this.log.commitTo(commit);
+    if (this.options.validateConfChanges) this.log.commitFollowedConfChanges();
   }
 }
 

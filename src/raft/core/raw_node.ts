@@ -6,7 +6,7 @@ import { appliedTo, applyConfChange } from "./members.ts";
 import { areSoundProposals, isSound } from "./message_check.ts";
 import { type RaftOptions, resolveRaftOptions } from "./options.ts";
 import type { Progress } from "./progress.ts";
-import { Raft } from "./raft.ts";
+import { NOTHING, Raft } from "./raft.ts";
 import type { RaftStatus, Ready } from "./ready.ts";
 import { entryBytesOf, payloadBytesOf } from "./size.ts";
 import { step } from "./step.ts";
@@ -37,9 +37,10 @@ export class RawNode {
   constructor(options: RaftOptions) {
     this.#raft = new Raft(resolveRaftOptions(options));
     this.#softState = this.#currentSoftState();
-    // What the log taught about the term is written again before anybody is told.
-    const { term, vote } = options.storage.initialState().hardState ?? this.#raft.hardState;
-    this.#hardState = { ...this.#raft.hardState, term, vote };
+    // What the log taught about term and commit is written before anybody is told, or a configuration is in force.
+    const { log, hardState } = this.#raft;
+    const untouched = log.lastIndex < log.firstIndex ? hardState : NOTHING;
+    this.#hardState = options.storage.initialState().hardState ?? untouched;
   }
 
   /** One tick of the driver's clock has passed. */

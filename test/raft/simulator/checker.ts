@@ -113,6 +113,22 @@ export class Checker {
     return turning;
   }
 
+  /** A member is back: its log must not have taught it less than that. */
+  boots({ raw, raftId, disk }: Machine): void {
+    const commit = raw?.status().commit ?? 0;
+    const unsure = disk.entries(Math.max(disk.firstIndex(), commit + 1), disk.lastIndex() + 1, Infinity) ??
+      [];
+    const changes = unsure.filter(({ type }) => type === "conf-change").map(({ index }) => index);
+    const seen = this.#seen.get(raftId);
+    if (seen !== undefined) seen.confIndex = changes[0] ?? 0;
+    if (changes.length > 1) {
+      fail(
+        "one uncommitted configuration change",
+        `member ${raftId} comes back with ${changes}, commit ${commit}`,
+      );
+    }
+  }
+
   /** A change of members is applied: a crash at this moment must not take back that it is committed. */
   comesInForce({ disk, raftId }: Machine, index: number): void {
     const commit = disk.durableHardState?.commit ?? 0;
@@ -268,15 +284,11 @@ export class Checker {
     this.#history.commit(entry, byTerm);
   }
 
-  #checkSingleChange({ raw, raftId }: Machine, entry: Entry): void {
-    const status = raw?.status();
+  /** Whoever has a change in its log must know that the one before is committed, or it counts the wrong votes. */
+  #checkSingleChange({ raw, raftId }: Machine, { index }: Entry): void {
     const confIndex = this.#seen.get(raftId)?.confIndex ?? 0;
-    if (status?.softState.role !== "leader" || status.term !== entry.term || confIndex >= entry.index) return;
-    if (confIndex > status.commit) {
-      fail(
-        "one uncommitted configuration change",
-        `leader ${raftId} has ${confIndex} and adds ${entry.index}`,
-      );
+    if (confIndex < index && confIndex > (raw?.status().commit ?? Infinity)) {
+      fail("one uncommitted configuration change", `member ${raftId} has ${confIndex} and adds ${index}`);
     }
   }
 

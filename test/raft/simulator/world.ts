@@ -96,6 +96,7 @@ export class World extends Timeline {
       electionTimeoutTicks: () => ELECTION_TICKS + randomBelow(random, ELECTION_TICKS),
     });
     this.trace(() => `machine ${machine.index} starts member ${machine.raftId}`);
+    this.checker.boots(machine);
     this.#tickLater(machine, machine.run);
     this.settle(machine);
   }
