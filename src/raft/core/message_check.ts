@@ -49,6 +49,20 @@ export function isSound(message: Message, self: RaftId, term: number): boolean {
   }
 }
 
+/** Answers whose sender must be a member, for the leader or candidate counts them. */
+export function isResponse({ type }: Message): boolean {
+  switch (type) {
+    case "append-response":
+    case "heartbeat-response":
+    case "vote-response":
+    case "pre-vote-response":
+    case "read-index-response":
+      return true;
+    default:
+      return false;
+  }
+}
+
 export function areSoundProposals(proposals: readonly Proposal[]): boolean {
   return proposals.length > 0 && proposals.length <= PROPOSALS_PER_MESSAGE_MAX &&
     proposals.every((proposal) => proposal.type === "normal" || isSoundChange(proposal.change));

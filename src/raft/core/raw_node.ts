@@ -3,7 +3,7 @@ import { FlotillaError } from "../../lib/errors.ts";
 import { type Campaign, hup, tickElection } from "./election.ts";
 import { tickLeader, transferLeader } from "./leader.ts";
 import { appliedTo, applyConfChange } from "./members.ts";
-import { areSoundProposals, isSound } from "./message_check.ts";
+import { areSoundProposals, isResponse, isSound } from "./message_check.ts";
 import { type RaftOptions, resolveRaftOptions } from "./options.ts";
 import type { Progress } from "./progress.ts";
 import { NOTHING, Raft } from "./raft.ts";
@@ -258,19 +258,5 @@ export class RawNode {
     const { term, vote, log: { committed } } = this.#raft;
     const { term: oldTerm, vote: oldVote, commit } = this.#hardState;
     return term === oldTerm && vote === oldVote && committed === commit ? undefined : this.#raft.hardState;
-  }
-}
-
-/** Answers whose sender must be a member, for the leader or candidate counts them. */
-function isResponse({ type }: Message): boolean {
-  switch (type) {
-    case "append-response":
-    case "heartbeat-response":
-    case "vote-response":
-    case "pre-vote-response":
-    case "read-index-response":
-      return true;
-    default:
-      return false;
   }
 }

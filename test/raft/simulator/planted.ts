@@ -73,6 +73,20 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     wrong: "raft.becomeFollower(term, NO_ID);",
     breaks: /pre-votes raise no term|liveness/,
   },
+  {
+    name: "a configuration is in force before its commit is durable",
+    file: "raw_node.ts",
+    right: 'committedEntries.some(({ type }) => type === "conf-change") ||',
+    wrong: "",
+    breaks: /commits of changes are durable|liveness/,
+  },
+  {
+    name: "a member comes back without a change that its log proves to be committed",
+    file: "raft.ts",
+    right: "if (this.options.validateConfChanges) this.log.commitFollowedConfChanges();",
+    wrong: "",
+    breaks: /one uncommitted configuration change|leader completeness/,
+  },
 ];
 
 /** Loads a copy of the core with `bug` in it. Throws when the text to change is not there exactly once. */

@@ -96,7 +96,7 @@ export class World extends Timeline {
       electionTimeoutTicks: () => ELECTION_TICKS + randomBelow(random, ELECTION_TICKS),
     });
     this.trace(() => `machine ${machine.index} starts member ${machine.raftId}`);
-    this.checker.boots(machine);
+    this.checker.logs.boots(machine);
     this.#tickLater(machine, machine.run);
     this.settle(machine);
   }
@@ -157,7 +157,7 @@ export class World extends Timeline {
       this.trace(() =>
         `${machine.raftId}: ${describeReady(ready, ready.mustSync).replaceAll("\n", "\n          ")}`
       );
-      turning = this.checker.handedOut(machine, ready) || turning;
+      turning = this.checker.logs.handedOut(machine, ready) || turning;
       if (turning) this.hooks.turningPoint(machine);
       if (machine.raw !== raw) return;
       turning = false;
@@ -203,7 +203,7 @@ export class World extends Timeline {
     }
     for (const entry of ready.committedEntries) {
       const { confState } = machine.state;
-      if (entry.type === "conf-change") this.checker.comesInForce(machine, entry.index);
+      if (entry.type === "conf-change") this.checker.promises.comesInForce(machine, entry.index);
       const next = entry.type === "conf-change" ? raw.applyConfChange(entry.change) : confState;
       machine.state = this.history.applies(raftId, machine.state, entry, next);
     }
@@ -216,7 +216,7 @@ export class World extends Timeline {
   }
 
   #send(from: Machine, message: Message): void {
-    this.checker.sends(from, message);
+    this.checker.promises.sends(from, message);
     const to = this.#byRaftId.get(message.to);
     if (message.type === "timeout-now") {
       this.after(this.exponential(TICK_MS), () => this.hooks.handedOver(from));
