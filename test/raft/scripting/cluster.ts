@@ -1,8 +1,10 @@
 /** Scripts of whole clusters: members, the messages between them, and commands to make them act. */
+import { FlotillaError } from "../../../src/lib/errors.ts";
 import type { Message, StepResult } from "../../../src/raft/core/types.ts";
 import type { Core } from "../core.ts";
 import { describeMessage, describeProgress, describeRole, MESSAGE_NAMES, V1_CONTEXT } from "./describe.ts";
 import { parseConfSteps } from "./conf_steps.ts";
+import { DROPPED, Mail } from "./mail.ts";
 import { ELECTION_TICKS, HEARTBEAT_TICKS, nodeArguments } from "./node_arguments.ts";
 import { ScriptNode } from "./script_node.ts";
 import {
@@ -16,8 +18,6 @@ import {
   valuesOf,
 } from "./script.ts";
 
-const DROPPED = "raft proposal dropped";
-const NO_PEER = "raft: cannot step as peer not found";
 const LEVELS = ["DEBUG", "INFO", "WARN", "ERROR", "FATAL", "NONE"];
 
 export function clusterRunner(core: Core): (directive: Directive) => string {
@@ -28,7 +28,7 @@ export function clusterRunner(core: Core): (directive: Directive) => string {
 class ScriptCluster {
   readonly #core: Core;
   readonly #nodes: ScriptNode[] = [];
-  #messages: Message[] = [];
+  readonly #mail = new Mail();
   #quiet = false;
   #output = "";
 
@@ -52,7 +52,7 @@ class ScriptCluster {
       action();
       return true;
     } catch (thrown) {
-      if (!(thrown instanceof ScriptError)) throw thrown;
+      if (!(thrown instanceof ScriptError || thrown instanceof FlotillaError)) throw thrown;
       this.#output += thrown.message;
       return false;
     }
@@ -178,17 +178,9 @@ class ScriptCluster {
   }
 
   #deliver(to: number, name: string | undefined, drop: boolean): number {
-    const isFor = (message: Message): boolean =>
-      message.to === to && (name === undefined || MESSAGE_NAMES[message.type] === name);
-    const taken = this.#messages.filter(isFor);
-    this.#messages = this.#messages.filter((message) => !isFor(message));
-    for (const message of taken) {
-      this.#say(`${drop ? "dropped: " : ""}${describeMessage(message)}\n`);
-      if (drop) continue;
-      const failed = failure(message, this.#byId(to).raw.step(message));
-      if (failed !== undefined) this.#say(`${failed}\n`);
-    }
-    return taken.length;
+    const lines = this.#mail.deliver(to, name, drop ? undefined : this.#byId(to));
+    for (const line of lines) this.#say(`${line}\n`);
+    return lines.length;
   }
 
   #processReady(ids: readonly number[]): void {
@@ -200,7 +192,7 @@ class ScriptCluster {
 
   #processOne(id: number): string {
     const { text, messages } = this.#byId(id).processReady();
-    this.#messages.push(...messages);
+    this.#mail.send(messages);
     return text;
   }
 
@@ -239,7 +231,7 @@ class ScriptCluster {
         busy = true;
       }
       for (const id of ids) {
-        if (!this.#messages.some(({ to }) => to === id)) continue;
+        if (!this.#mail.waitsFor(id)) continue;
         this.#say(`> ${id} receiving messages\n`);
         const before = this.#output;
         this.#deliver(id, undefined, false);
@@ -275,7 +267,7 @@ class ScriptCluster {
     const snapshot = node.snapshot();
     if (snapshot === undefined) throw new ScriptError("there is no snapshot");
     const message: Message = { type: "snapshot", from, to, term: node.raw.status().term, snapshot };
-    this.#messages.push(message);
+    this.#mail.send([message]);
     this.#say(describeMessage(message));
   }
 
@@ -288,14 +280,6 @@ class ScriptCluster {
     }
     this.#byId(at).raw.reportUnreachable(lost);
   }
-}
-
-/** What scripts call an error; other results are only logged there. */
-function failure({ type }: Message, result: StepResult): string | undefined {
-  const isResponse = type.endsWith("-response");
-  if (isResponse && result === "unknown-peer") return NO_PEER;
-  const dropped: StepResult[] = ["no-leader", "not-member", "transferring", "full"];
-  return type === "propose" && dropped.includes(result) ? DROPPED : undefined;
 }
 
 function indented(indent: boolean, make: () => string): string {
