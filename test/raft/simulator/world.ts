@@ -9,6 +9,7 @@ import { SimDisk } from "./disk.ts";
 import { type AppliedState, FRESH, Machine, snapshotOf, stateOf } from "./machine.ts";
 import { History } from "./history.ts";
 import { Network } from "./network.ts";
+import { Post } from "./post.ts";
 import { ELECTION_TICKS, type Plan, TICK_MS } from "./plan.ts";
 import { Timeline } from "./timeline.ts";
 
@@ -31,6 +32,7 @@ export class World extends Timeline {
   readonly #core: Core;
   readonly #trace: ((line: string) => void) | undefined;
   readonly #byRaftId = new Map<RaftId, Machine>();
+  readonly #post: Post;
   hooks: WorldHooks = {
     turningPoint: () => {},
     handedOver: () => {},
@@ -55,6 +57,7 @@ export class World extends Timeline {
     const confState = { ...EMPTY_CONF_STATE, voters: voters.map(({ raftId }) => raftId) };
     const start: AppliedState = { index: 1, term: 1, hash: 0, confState };
     const { inflightMessagesMax = 0, inflightBytesMax = 0, messageBytesMax = 0 } = plan.options;
+    this.#post = new Post(this);
     this.history = new History(start);
     this.checker = new Checker(this.machines, this.history, {
       inflightMessagesMax,
@@ -76,6 +79,11 @@ export class World extends Timeline {
   /** `line` is made only when somebody listens. */
   trace(line: () => string): void {
     this.#trace?.(`${this.now.toFixed(1).padStart(9)} ${line()}`);
+  }
+
+  /** The machine whose member has this id now. */
+  machineOf(raftId: RaftId): Machine | undefined {
+    return this.#byRaftId.get(raftId);
   }
 
   /** A number that was not given before: 1, 2, … */
@@ -141,7 +149,7 @@ export class World extends Timeline {
       this.settle(machine);
       const backlog = machine.backlog;
       machine.backlog = [];
-      for (const message of backlog) if (machine.run === run) this.#receive(machine, message);
+      for (const message of backlog) if (machine.run === run) this.receive(machine, message);
     });
   }
 
@@ -207,7 +215,7 @@ export class World extends Timeline {
       const next = entry.type === "conf-change" ? raw.applyConfChange(entry.change) : confState;
       machine.state = this.history.applies(raftId, machine.state, entry, next);
     }
-    for (const message of ready.messages) this.#send(machine, message);
+    for (const message of ready.messages) this.#post.send(machine, message);
     for (const read of ready.readStates) {
       this.checker.readEnds(raftId, read);
       this.hooks.answered(read.context);
@@ -215,45 +223,8 @@ export class World extends Timeline {
     raw.advance();
   }
 
-  #send(from: Machine, message: Message): void {
-    this.checker.promises.sends(from, message);
-    const to = this.#byRaftId.get(message.to);
-    if (message.type === "timeout-now") {
-      this.after(this.exponential(TICK_MS), () => this.hooks.handedOver(from));
-    }
-    if (message.type === "snapshot") this.#report(from, message, to);
-    if (to === undefined) return;
-    if (message.type !== "snapshot") this.#transmit(message, from.index, to);
-    const again = this.network.replayed();
-    if (again !== undefined) {
-      const target = this.#byRaftId.get(again.message.to);
-      if (target !== undefined) this.#transmit(again.message, again.from, target);
-    }
-  }
-
-  /** Snapshots travel by a stream, whose end the sender's driver learns, though perhaps late or wrongly. */
-  #report(from: Machine, message: Message, to: Machine | undefined): void {
-    const { run } = from;
-    const arrives = to !== undefined && this.#transmit(message, from.index, to);
-    const report = (): void => {
-      if (from.run !== run || from.raw === undefined) return;
-      if (from.pausedUntil > this.now) return this.after(from.pausedUntil - this.now, report);
-      from.raw.reportSnapshot(message.to, arrives);
-      this.settle(from);
-    };
-    this.after(this.exponential(10 * TICK_MS), report);
-  }
-
-  #transmit(message: Message, from: number, to: Machine): boolean {
-    const at = this.network.arrival(this.now, from, to.index, message);
-    if (at === undefined) return false;
-    this.after(at - this.now, () => {
-      if (!this.network.isCut(this.now, from, to.index)) this.#receive(to, message);
-    });
-    return true;
-  }
-
-  #receive(machine: Machine, message: Message): void {
+  /** A message arrives at `machine`. */
+  receive(machine: Machine, message: Message): void {
     const { raw } = machine;
     if (raw === undefined || machine.raftId !== message.to) return;
     if (machine.pausedUntil > this.now) {
