@@ -31,7 +31,7 @@ export function startChaos(world: World, until: number): void {
   }
   if (plan.clocks) every(300, () => changeClock(world));
   every(plan.requestEveryMs, () => request(world));
-  every(plan.transferEveryMs, () => transfer(world));
+  every(plan.urgeEveryMs, () => urge(world));
   every(plan.compactEveryMs, () => compact(world.pick(world.machines)));
 }
 
@@ -159,11 +159,20 @@ function request(world: World): void {
   }
 }
 
-function transfer(world: World): void {
+/** Somebody is told to have another lead, to campaign itself, or to forget its leader. */
+function urge(world: World): void {
   const machine = world.pick(world.machines), target = world.pick(world.machines);
   if (machine?.raw === undefined || target === undefined || machine.pausedUntil > world.now) return;
-  world.trace(() => `machine ${machine.index} is asked to have member ${target.raftId} lead`);
-  machine.raw.transferLeader(target.raftId);
+  if (world.chance(0.6)) {
+    world.trace(() => `machine ${machine.index} is asked to have member ${target.raftId} lead`);
+    machine.raw.transferLeader(target.raftId);
+  } else if (world.chance(0.5)) {
+    world.trace(() => `machine ${machine.index} is asked to campaign`);
+    machine.raw.campaign();
+  } else {
+    world.trace(() => `machine ${machine.index} is asked to forget its leader`);
+    machine.raw.forgetLeader();
+  }
   world.settle(machine);
 }
 

@@ -28,7 +28,8 @@ export interface Plan {
   readonly clocks: boolean;
   /** Mean time between the operator's acts; 0 for none. */
   readonly changeEveryMs: number;
-  readonly transferEveryMs: number;
+  /** Mean time between words to somebody about who should lead. */
+  readonly urgeEveryMs: number;
   readonly requestEveryMs: number;
   readonly compactEveryMs: number;
 }
@@ -75,7 +76,7 @@ export function planFor(random: Random): Plan {
     bias: chance(0.6) ? random.float() * 0.3 : 0,
     clocks,
     changeEveryMs: changes ? between(100, 800) : 0,
-    transferEveryMs: chance(0.5) ? between(200, 1_000) : 0,
+    urgeEveryMs: chance(0.5) ? between(200, 1_000) : 0,
     requestEveryMs: between(10, 60),
     compactEveryMs: chance(0.7) ? between(100, 600) : 0,
   };

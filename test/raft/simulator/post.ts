@@ -32,7 +32,11 @@ export class Post {
     }
     if (message.type === "snapshot") this.#stream(from, message, to);
     if (to === undefined) return;
-    if (message.type !== "snapshot") this.#transmit(message, from.index, to);
+    const lost = message.type !== "snapshot" && !this.#transmit(message, from.index, to);
+    // Most losses nobody notices.
+    if (lost && world.chance(0.3)) {
+      this.#later(from, () => from.raw?.reportUnreachable(message.to));
+    }
     const again = world.network.replayed();
     if (again !== undefined) {
       const target = world.machineOf(again.message.to);
@@ -42,16 +46,21 @@ export class Post {
 
   /** Snapshots travel by a stream, whose end the sender's driver learns, though perhaps late or wrongly. */
   #stream(from: Machine, message: Message, to: Machine | undefined): void {
-    const world = this.#world;
-    const { run } = from;
     const arrives = to !== undefined && this.#transmit(message, from.index, to);
-    const report = (): void => {
-      if (from.run !== run || from.raw === undefined) return;
-      if (from.pausedUntil > world.now) return world.after(from.pausedUntil - world.now, report);
-      from.raw.reportSnapshot(message.to, arrives);
-      world.settle(from);
+    this.#later(from, () => from.raw?.reportSnapshot(message.to, arrives));
+  }
+
+  /** What the driver of `machine` gets to know after a while, if it runs until then. */
+  #later(machine: Machine, tell: () => void): void {
+    const world = this.#world;
+    const { run } = machine;
+    const act = (): void => {
+      if (machine.run !== run || machine.raw === undefined) return;
+      if (machine.pausedUntil > world.now) return world.after(machine.pausedUntil - world.now, act);
+      tell();
+      world.settle(machine);
     };
-    world.after(world.exponential(10 * TICK_MS), report);
+    world.after(world.exponential(10 * TICK_MS), act);
   }
 
   #transmit(message: Message, from: number, to: Machine): boolean {
