@@ -26,7 +26,7 @@ import type { Digest } from "./digest.ts";
 import { CONNECTION_ID_BYTES_MAX } from "../lib/limits.ts";
 import { decodeDetails, DETAILS_BYTES_MAX, encodeDetails } from "./details.ts";
 import { STAMP_MAX } from "./stamp.ts";
-import { ByteReader, ByteWriter } from "./varint.ts";
+import { ByteReader, ByteWriter } from "../lib/varint.ts";
 
 /** One entry of an owner: which connection, under which handle, since when. */
 export interface Claim {

@@ -3,9 +3,8 @@
  * length before it for texts. The reader takes bytes of anybody and throws `malformed` for whatever does
  * not fit.
  */
-import { FlotillaError } from "../lib/errors.ts";
-import { fromUtf8 } from "../lib/bytes.ts";
-import type { Bytes } from "../lib/bytes.ts";
+import { type Bytes, fromUtf8 } from "./bytes.ts";
+import { FlotillaError } from "./errors.ts";
 
 const encoder = new TextEncoder();
 
@@ -141,6 +140,13 @@ export class ByteReader {
     }
     const view = this.#bytes.subarray(this.#at, end);
     this.#at = end;
+    return view;
+  }
+
+  /** A view of all that has not been read. */
+  rest(): Uint8Array {
+    const view = this.#bytes.subarray(this.#at);
+    this.#at = this.#bytes.byteLength;
     return view;
   }
 
