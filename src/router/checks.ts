@@ -1,5 +1,5 @@
 /** Checks of what callers pass in; each throws `invalid-option` naming the value. */
-import { utf8Length } from "../connection/utf8_length.ts";
+import { utf8Length } from "../lib/utf8_length.ts";
 import { FlotillaError, shown } from "../lib/errors.ts";
 import { CLOSE_REASON_BYTES_MAX } from "../lib/limits.ts";
 import { MESSAGE_ID_BYTES_MAX, TIMEOUT_MS_MAX } from "./contract.ts";

@@ -1,4 +1,4 @@
-import { utf8Length } from "../connection/utf8_length.ts";
+import { utf8Length } from "../lib/utf8_length.ts";
 import { type Bytes, fromUtf8, utf8 } from "../lib/bytes.ts";
 import type { Deadline } from "../lib/deadlines.ts";
 import { FlotillaError } from "../lib/errors.ts";

@@ -7,7 +7,7 @@ import {
   type SendOutcome,
 } from "../../src/connection/outbox.ts";
 import { Outboxes } from "../../src/connection/outboxes.ts";
-import { utf8Length } from "../../src/connection/utf8_length.ts";
+import { utf8Length } from "../../src/lib/utf8_length.ts";
 import { utf8 } from "../../src/lib/bytes.ts";
 import { FakeSink } from "../support/fake_sink.ts";
 import { SimClock } from "../support/sim_clock.ts";

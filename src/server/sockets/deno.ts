@@ -3,7 +3,7 @@
  * no drain event, abnormal ends carry code 0, a lost client's close is reported twice, 64 MiB a message
  * whatever is asked, an exception in a handler ends the process.
  */
-import { utf8Length } from "../../connection/utf8_length.ts";
+import { utf8Length } from "../../lib/utf8_length.ts";
 import type { Socket, SocketEvents } from "../../lib/socket.ts";
 import { wrapWebSocket } from "../../lib/standard_socket.ts";
 import { localUrl, remoteAddress } from "../address.ts";
