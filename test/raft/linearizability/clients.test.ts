@@ -96,13 +96,15 @@ describe("clients in virtual time", () => {
     expect(checkLinearizable(await simulated(6, faults, 2_000))).toMatchObject({ ok: false });
   });
 
-  test("stop with the error that none of them should have got", async () => {
+  test("tell, and stop with, the error that none of them should have got", async () => {
     const clock = new SimClock();
     const broken = (): Promise<never> => Promise.reject(new TypeError("a bug"));
     const store: KeyValue = { get: broken, set: broken, delete: broken, compareAndSet: broken };
     const history = new History(clock, fateOf);
     const clients = new Clients({ clock, seed: 1, history, stores: [store], keys: ["x"], thinkMs: 1 });
     await clock.runUntil(() => history.operations().length === 1);
+    await clock.runUntil(() => clients.failure !== undefined);
+    expect(clients.failure?.message).toBe("a bug");
     await expect(clients.stop()).rejects.toThrow("a bug");
     expect(history.operations()).toMatchObject([{ returnedAt: undefined, answer: undefined }]);
   });

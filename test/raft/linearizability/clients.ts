@@ -37,20 +37,25 @@ const GETS = 0.4, SETS = 0.3, COMPARES = 0.22;
 /** A compare-and-set of a key whose revision the client has not seen expects nothing there; others do so too. */
 const EXPECTS_NOTHING = 0.15;
 
-export class Clients {
+export class Clients implements AsyncDisposable {
   readonly #options: ClientsOptions;
   readonly #thinking = new Set<() => void>();
   readonly #running: Promise<void>[];
   #stopped = false;
+  #failure: Error | undefined;
 
   constructor(options: ClientsOptions) {
     this.#options = options;
     this.#running = options.stores.map((store, client) => {
       const running = this.#run(client, store, seededRandom(options.seed + client * 7_919));
-      // Nobody asks before `stop`, which tells it.
-      running.catch(() => {});
+      running.catch((thrown) => void (this.#failure ??= thrown));
       return running;
     });
+  }
+
+  /** The first error that no client should have got, as soon as there is one: whoever waits for clients asks. */
+  get failure(): Error | undefined {
+    return this.#failure;
   }
 
   /** No more calls; resolves when those under way have ended. Rejects with an error that no client should have got. */
@@ -58,6 +63,10 @@ export class Clients {
     this.#stopped = true;
     for (const wake of [...this.#thinking]) wake();
     await Promise.all(this.#running);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop().catch(() => {});
   }
 
   async #run(client: number, store: KeyValue, random: Random): Promise<void> {

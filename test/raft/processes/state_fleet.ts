@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ClusterView } from "../../../src/cluster/contract.ts";
+import { reasonOf } from "../../../src/lib/errors.ts";
 import { type Child, startChild } from "../../support/child.ts";
 import { freePort } from "../../support/getting.ts";
 import { commandFor, ROOT, type Runtime } from "../../support/runtimes.ts";
@@ -173,7 +174,7 @@ export class StateFleet implements AsyncDisposable {
     await this.until("all nodes are settled", async () => isSettled(await this.views()));
   }
 
-  /** Waits until `condition` holds; the error tells what each node said last. */
+  /** Waits until `condition` holds; the error, also one that `condition` throws, tells what each node said last. */
   async until(
     what: string,
     condition: () => boolean | Promise<boolean>,
@@ -186,7 +187,7 @@ export class StateFleet implements AsyncDisposable {
       const said = this.nodes.map(({ nodeId, output }, index) =>
         viewText(views[index]) ?? `${nodeId}: no answer; it printed: ${output.slice(-SHOWN_CHARS)}`
       );
-      throw new Error(`${what}: it did not come to that\n${said.join("\n")}`, { cause: thrown });
+      throw new Error(`${reasonOf(thrown)}\n${said.join("\n")}`, { cause: thrown });
     }
   }
 
