@@ -13,11 +13,19 @@
  * ```
  * @module
  */
-export { createCluster, OwnAddress, servable, type ServableCluster } from "./src/create.ts";
+export {
+  createCluster,
+  expectedNodes,
+  OwnAddress,
+  raftNode,
+  servable,
+  type ServableCluster,
+} from "./src/create.ts";
 export { ClusterManager, type ClusterParts } from "./src/cluster/manager.ts";
 export {
   type ClusterOptions,
   linkOptionsOf,
+  raftOptionsOf,
   type ResolvedOptions,
   resolveOptions,
   routerOptionsOf,
@@ -38,6 +46,11 @@ export type { DirectoryOptions } from "./src/directory/options.ts";
 export { ClusterLinks, type LinksContext } from "./src/link/links.ts";
 export type { LinkOptions } from "./src/link/options.ts";
 export type * from "./src/link/contract.ts";
+export { RaftNode, type RaftNodeContext } from "./src/raft/raft_node.ts";
+export type { NodeKnowledge } from "./src/raft/roster.ts";
+export type { RaftNodeOptions } from "./src/raft/options.ts";
+export { MemoryRaftStorage, type RaftStorage } from "./src/raft/storage.ts";
+export type * from "./src/raft/contract.ts";
 export type * from "./src/transport.ts";
 export { createTransport, type TransportSettings } from "./transports/create.ts";
 export { WsTransport, type WsTransportOptions } from "./transports/ws.ts";

@@ -11,9 +11,13 @@ import {
   createTransport,
   DefaultConnectionProvider,
   Directory,
+  expectedNodes,
   linkOptionsOf,
+  MemoryRaftStorage,
   Outboxes,
   OwnAddress,
+  RaftNode,
+  raftOptionsOf,
   resolveOptions,
   routerOptionsOf,
   servable,
@@ -29,6 +33,13 @@ async function startNode(nodeId: string, nodes: string[]) {
   const address = new OwnAddress(options);
   const transport = createTransport({ ...options, advertise: () => address.url }, context);
   const links = new ClusterLinks(transport, linkOptionsOf(options), context);
+  const raft = new RaftNode({
+    links,
+    ...context,
+    options: raftOptionsOf(options),
+    openStorage: () => new MemoryRaftStorage(systemRandom),
+    expected: () => expectedNodes(transport, options),
+  });
   const directory = new Directory({ links, ...context, options });
   const outboxes = new Outboxes(systemClock, options);
   const router = new ClusterRouter({
@@ -38,7 +49,7 @@ async function startNode(nodeId: string, nodes: string[]) {
     clock: systemClock,
     options: routerOptionsOf(options),
   });
-  const cluster = new ClusterManager({ links, directory, router, outboxes, options });
+  const cluster = new ClusterManager({ links, raft, directory, router, outboxes, options });
   const listener = await serve(servable(cluster, transport, options, address), { port: 0 });
   await cluster.start();
   return { cluster, listener, url: listener.url.replace("http", "ws") };
@@ -80,6 +91,11 @@ console.log(
   "and the best node now is",
   a.cluster.getOptimalNode(),
 );
+
+// Both nodes agree on one leader, and on what is written, wherever it is.
+await b.cluster.state.set("topic", "flotillas");
+const topic = await a.cluster.state.get("topic");
+console.log("the leader is", a.cluster.leaderId, "and the topic:", new TextDecoder().decode(topic?.value));
 
 for (const socket of [alice, own]) socket.close();
 for (const { cluster, listener } of [b, a]) {

@@ -66,18 +66,10 @@ async function run(settings: NodeSettings): Promise<void> {
 
 /** Only what was said is passed on, so that the library's defaults stand. */
 function optionsOf(settings: NodeSettings, host: string, port: number): ClusterOptions {
-  const { transport, redis, rabbitmq, dataDir, bootstrapExpect } = settings;
-  const absent = {
-    redis,
-    rabbitmq,
-    dataDir,
-    bootstrapExpect,
-    transport: transport === "ws" ? undefined : transport,
-  };
+  const { transport, redis, rabbitmq } = settings;
+  const absent = { redis, rabbitmq, transport: transport === "ws" ? undefined : transport };
   for (const [name, value] of Object.entries(absent)) {
-    if (value !== undefined) {
-      fail(2, `${name} ${value}: this version joins nodes over ws only, and keeps nothing on disk`);
-    }
+    if (value !== undefined) fail(2, `${name} ${value}: this version joins nodes over ws only`);
   }
   return {
     nodeId: settings.id ?? `node-${crypto.randomUUID().slice(0, 8)}`,
@@ -89,6 +81,10 @@ function optionsOf(settings: NodeSettings, host: string, port: number): ClusterO
     secret: settings.secret,
     publicUrl: settings.publicUrl,
     allowInsecure: settings.allowInsecure,
+    dataDir: settings.dataDir,
+    bootstrapExpect: settings.bootstrapExpect,
+    electionTimeoutMs: settings.electionTimeoutMs,
+    heartbeatMs: settings.heartbeatMs,
     logger: logger(),
   };
 }

@@ -18,6 +18,8 @@ export interface NodeSettings {
   readonly publicUrl?: string;
   readonly apiToken?: string;
   readonly bootstrapExpect?: number;
+  readonly electionTimeoutMs?: number;
+  readonly heartbeatMs?: number;
   readonly allowInsecure?: boolean;
 }
 
@@ -56,6 +58,11 @@ const count: Kind<number> = {
   placeholder: "N",
   must: "a whole number from 1 to 1000",
   read: whole(1, 1_000),
+};
+const milliseconds: Kind<number> = {
+  placeholder: "MS",
+  must: "a whole number of milliseconds from 1 to 600000",
+  read: whole(1, 600_000),
 };
 const list: Kind<readonly string[]> = {
   placeholder: "LIST",
@@ -104,6 +111,12 @@ const FLAGS: readonly { readonly [Name in keyof Required<NodeSettings>]: Flag<Na
       kind: count,
       help: "how many nodes must be found before the first leader is elected",
     },
+    {
+      name: "electionTimeoutMs",
+      kind: milliseconds,
+      help: "ms without a leader until an election, up to twice as many (default: 500)",
+    },
+    { name: "heartbeatMs", kind: milliseconds, help: "ms between a leader's signs of life (default: 100)" },
     {
       name: "allowInsecure",
       kind: onOff,

@@ -1,6 +1,7 @@
 /**
  * What `npm start` shows: three nodes on this machine, one on each runtime, as one cluster. Clients on each, a
- * message from every node to every client, a batch, a node killed, noticed, and back. Then it serves until Ctrl-C.
+ * message from every node to every client, a batch; then a state that all agree on, the leader killed while clients
+ * write, noticed, replaced, and back, with no write lost. Then it serves until Ctrl-C.
  *
  *     npm start               npm start -- --once     ends by itself: 0 only if all of it held
  *     npm start -- --once --block deno,node           with the link between two nodes blocked on purpose
@@ -8,10 +9,12 @@
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { Demo, type DemoNode, RUNTIMES } from "./start_nodes.ts";
+import { Writes } from "./start_writes.ts";
 
 /** How long the others may take to notice a killed node and forget its connections: the default peer timeout and some. */
 const NOTICE_MS = 8_000;
-const MEET_MS = 10_000;
+/** How long nodes may take to meet, or to elect a leader. */
+const MEET_MS = 15_000;
 const MESSAGE_MS = 5_000;
 
 const { values } = parseArgs({
@@ -56,7 +59,7 @@ async function show(): Promise<void> {
   await everyPair(demo.nodes);
 
   heading("One batch, handed to one node, for all clients and somebody who is not there");
-  const [first, victim] = [demo.nodes[0] as DemoNode, demo.nodes[1] as DemoNode];
+  const first = demo.nodes[0] as DemoNode;
   const ids = [...demo.nodes.map((node) => node.clientId), "nobody"];
   const results = await first.sendBatch(ids, "to all of you");
   for (const [id, outcome] of Object.entries(results)) console.log(`  ${id.padEnd(16)} ${outcome}`);
@@ -65,9 +68,41 @@ async function show(): Promise<void> {
     "the batch reached everyone it could",
   );
 
-  heading(`The node on ${victim.name} is killed`);
-  victim.kill();
+  heading("One of them leads; what is written to any of them is on all");
+  const electMs = await demo.until(
+    "all know one leader",
+    MEET_MS,
+    async () => await demo.leader() !== undefined,
+  );
+  const victim = await demo.leader() as DemoNode;
+  console.log(`  the node on ${victim.name} leads (known to all after another ${electMs.toFixed(0)} ms)`);
+  const writes = new Writes(demo);
+  for (const node of demo.nodes) await writes.write(node);
+  await writes.check(demo.nodes);
+  console.log(`  ${writes.acknowledged} writes, one to each node; each reads all of them`);
+
+  heading(`The leader, the node on ${victim.name}, is killed while clients write`);
   const others = demo.nodes.filter((node) => node !== victim);
+  const going = writes.goOn(others);
+  await demo.pause(200);
+  const before = writes.acknowledged;
+  victim.kill();
+  const gapMs = await demo.until(
+    "a write is acknowledged again",
+    MEET_MS,
+    async () => await writes.isBeyond(before),
+  );
+  await demo.until(
+    "the others know one leader",
+    MEET_MS,
+    async () => await demo.leader(others) !== undefined,
+  );
+  await writes.stop(going);
+  console.log(`  writes went on after ${gapMs.toFixed(0)} ms; ${(await demo.leader(others))?.name} leads`);
+  await writes.check(others);
+  console.log(`  ${writes.acknowledged} writes were acknowledged so far, and none is lost`);
+
+  heading(`The clients of the node on ${victim.name} are gone`);
   const noticeMs = await demo.until(
     "the others notice and forget its connections",
     NOTICE_MS,
@@ -89,6 +124,9 @@ async function show(): Promise<void> {
   );
   console.log(`  whole again after ${healedMs.toFixed(0)} ms`);
   await everyPair(demo.nodes);
+  await demo.until("all know one leader", MEET_MS, async () => await demo.leader() !== undefined);
+  await writes.check(demo.nodes);
+  console.log(`  and it, too, reads all ${writes.acknowledged} writes`);
 }
 
 async function everyPair(nodes: readonly DemoNode[]): Promise<void> {

@@ -141,6 +141,28 @@ export class DemoNode {
     }).results;
   }
 
+  /** Writes to the replicated state; false when it may not have been kept. */
+  async put(key: string, value: string): Promise<boolean> {
+    try {
+      const answer = await fetch(`${this.url}/api/state/${key}`, {
+        method: "PUT",
+        body: value,
+        signal: AbortSignal.timeout(REQUEST_MS),
+      });
+      await answer.arrayBuffer();
+      return answer.ok;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Reads from the replicated state. */
+  async get(key: string): Promise<string | undefined> {
+    const answer = await fetch(`${this.url}/api/state/${key}`, { signal: AbortSignal.timeout(REQUEST_MS) });
+    const text = await answer.text();
+    return answer.ok ? text : undefined;
+  }
+
   async #request(path: string, init: RequestInit = {}): Promise<unknown> {
     return await (await fetch(`${this.url}${path}`, { ...init, signal: AbortSignal.timeout(REQUEST_MS) }))
       .json();
@@ -151,6 +173,7 @@ export class DemoNode {
 export class Demo {
   readonly nodes: DemoNode[] = [];
   readonly #blocked: readonly string[];
+  readonly #ports = new Map<Runtime, number>();
 
   /** `blocked`: two nodes that must not hear each other. */
   constructor(blocked: readonly string[]) {
@@ -158,21 +181,32 @@ export class Demo {
   }
 
   async startNode(name: Runtime): Promise<void> {
-    this.nodes.push(
-      await DemoNode.start(name, await freePort(), this.nodes.map(({ port }) => port), this.#blockedBy(name)),
-    );
+    // All lists name all nodes, those too that start later: so they agree who is to form the cluster.
+    for (const each of RUNTIMES) if (!this.#ports.has(each)) this.#ports.set(each, await freePort());
+    this.nodes.push(await this.#start(name));
   }
 
   /** The same node in a new process. */
   async restart(node: DemoNode): Promise<void> {
-    const others = this.nodes.filter((other) => other !== node);
-    const again = await DemoNode.start(
-      node.name,
-      node.port,
-      others.map(({ port }) => port),
-      this.#blockedBy(node.name),
-    );
-    this.nodes.splice(this.nodes.indexOf(node), 1, again);
+    this.nodes.splice(this.nodes.indexOf(node), 1, await this.#start(node.name));
+  }
+
+  /** The node that all of `nodes` say leads, itself too; undefined while they do not. */
+  async leader(nodes: readonly DemoNode[] = this.nodes): Promise<DemoNode | undefined> {
+    const views = await Promise.all(nodes.map((node) => node.view()));
+    const leaderId = views[0]?.leaderId;
+    const agreed = views.every((view) => view.leaderId === leaderId) &&
+      views.some(({ role }) => role === "leader");
+    return agreed ? nodes.find(({ name }) => name === leaderId) : undefined;
+  }
+
+  async pause(ms: number): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, ms));
+  }
+
+  async #start(name: Runtime): Promise<DemoNode> {
+    const others = RUNTIMES.filter((each) => each !== name).map((each) => this.#ports.get(each) as number);
+    return await DemoNode.start(name, this.#ports.get(name) as number, others, this.#blockedBy(name));
   }
 
   async connect(node: DemoNode): Promise<void> {

@@ -1,9 +1,11 @@
 /** The composition root: every part of a node, wired. The same by hand stands in `examples/by_hand.ts`. */
 import { createTransport } from "../transports/create.ts";
+import { parseNodeList } from "../transports/node_list.ts";
 import { ClusterManager } from "./cluster/manager.ts";
 import {
   type ClusterOptions,
   linkOptionsOf,
+  raftOptionsOf,
   type ResolvedOptions,
   resolveOptions,
   routerOptionsOf,
@@ -11,9 +13,12 @@ import {
 import { Outboxes } from "./connection/outboxes.ts";
 import { Directory } from "./directory/directory.ts";
 import { ClusterLinks } from "./link/links.ts";
+import type { Expectation } from "./raft/identity.ts";
+import { RaftNode } from "./raft/raft_node.ts";
+import { MemoryRaftStorage, type RaftStorage } from "./raft/storage.ts";
 import { ClusterRouter } from "./router/router.ts";
 import type { Serving } from "./server/serving.ts";
-import type { ClusterTransport, SocketAcceptor } from "./transport.ts";
+import type { ClusterTransport, ListedNode, NodeLister, SocketAcceptor } from "./transport.ts";
 
 /** A node that `serve` can front. */
 export type ServableCluster = ClusterManager & { readonly serving: Serving };
@@ -39,8 +44,54 @@ export function createCluster(options: ClusterOptions): ServableCluster {
     clock,
     options: routerOptionsOf(resolved),
   });
-  const cluster = new ClusterManager({ links, directory, router, outboxes, options: resolved });
+  const raft = resolved.raft ? raftNode(links, transport, resolved) : undefined;
+  const cluster = new ClusterManager({ links, directory, router, outboxes, raft, options: resolved });
   return servable(cluster, transport, resolved, address);
+}
+
+/** Raft's part of a node, not yet started. Its storage is SQLite's where the options name a `dataDir`. */
+export function raftNode(
+  links: ClusterLinks,
+  transport: ClusterTransport,
+  options: ResolvedOptions,
+): RaftNode {
+  const { nodeId, clock, random, logger, dataDir } = options;
+  const openStorage = async (): Promise<RaftStorage> => {
+    if (dataDir === undefined) return new MemoryRaftStorage(random);
+    const { openSqliteStorage } = await import("./raft/sqlite.ts");
+    return await openSqliteStorage({ dataDir, nodeId, random, logger });
+  };
+  return new RaftNode({
+    links,
+    clock,
+    random,
+    logger,
+    options: raftOptionsOf(options),
+    openStorage,
+    expected: () => expectedNodes(transport, options),
+  });
+}
+
+/** With whom this node is to form a cluster, as far as it has found out. */
+export function expectedNodes(transport: ClusterTransport, options: ResolvedOptions): Expectation {
+  const { nodeId: self, nodes, bootstrapExpect: count } = options;
+  if (count !== undefined) return { kind: "count", count };
+  const listed: readonly ListedNode[] = isLister(transport)
+    ? transport.listed()
+    : parseNodeList(nodes, { self, addressRequired: false }).map(({ nodeId, url = "" }) => ({
+      entry: url,
+      nodeId,
+    }));
+  const known = listed.map(({ nodeId }) => nodeId).filter((nodeId) => nodeId !== undefined);
+  return {
+    kind: "list",
+    nodeIds: [...new Set([self, ...known])].sort(),
+    unresolved: listed.filter(({ nodeId }) => nodeId === undefined).map(({ entry }) => entry),
+  };
+}
+
+function isLister(transport: ClusterTransport): transport is ClusterTransport & NodeLister {
+  return "listed" in transport && typeof transport.listed === "function";
 }
 
 /** Gives a cluster that was wired by hand what `serve` and `flotillaRoutes` must know of it. */

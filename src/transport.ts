@@ -82,6 +82,18 @@ export interface ClusterTransport extends AsyncDisposable {
   confirm(nodeId: string, path: Path): void;
 }
 
+/** An entry of a transport's node list: where, and who proved to be there (undefined: nobody yet). */
+export interface ListedNode {
+  readonly entry: string;
+  readonly nodeId: string | undefined;
+}
+
+/** A transport that was given a list of nodes and finds out who they are. */
+export interface NodeLister {
+  /** The list without this node's own entry. */
+  listed(): readonly ListedNode[];
+}
+
 /** Who is at the other end of an upgraded socket, as the HTTP server knows it. */
 export interface RemoteEnd {
   /** `ip:port`, for logs. */

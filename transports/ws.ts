@@ -16,6 +16,8 @@ import { FlotillaError, shown } from "../src/lib/errors.ts";
 import type { Socket, SocketEvents } from "../src/lib/socket.ts";
 import type {
   ClusterTransport,
+  ListedNode,
+  NodeLister,
   Path,
   RemoteEnd,
   SocketAcceptor,
@@ -56,7 +58,7 @@ export interface WsTransportOptions {
 }
 
 /** A full mesh over WebSockets; see the top of this file. */
-export class WsTransport implements ClusterTransport, SocketAcceptor {
+export class WsTransport implements ClusterTransport, SocketAcceptor, NodeLister {
   readonly name = "ws";
   readonly features: ReadonlySet<TransportFeature>;
   readonly packetBytesMax: number;
@@ -179,6 +181,13 @@ export class WsTransport implements ClusterTransport, SocketAcceptor {
 
   counters(): Readonly<Record<Refusal, number>> {
     return { ...this.#refused };
+  }
+
+  listed(): ListedNode[] {
+    if (this.#sink !== undefined) return this.#book.listed();
+    const ownUrl = this.#ownUrl();
+    const others = this.#nodes.filter(({ url }) => url !== ownUrl);
+    return others.map(({ url = "", nodeId }) => ({ entry: url, nodeId }));
   }
 
   confirm(nodeId: string, path: Path): void {

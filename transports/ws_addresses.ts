@@ -4,7 +4,7 @@
  */
 import type { Dialer } from "../src/lib/dial.ts";
 import type { Socket, SocketEvents } from "../src/lib/socket.ts";
-import type { TransportContext } from "../src/transport.ts";
+import type { ListedNode, TransportContext } from "../src/transport.ts";
 import type { NodeAddress } from "./node_list.ts";
 import { DialLoop } from "./ws_dial_loop.ts";
 import type { Hello } from "./ws_hello.ts";
@@ -52,6 +52,9 @@ export class AddressBook {
       // Who lives at an address that is dialled already shows when it answers, better than by hearsay.
       if (!this.#loops.has(url)) this.#add(url, nodeId, true);
     }
+    const lives = hello.url === undefined ? undefined : this.#loops.get(hello.url);
+    // It says of itself where it lives, and has proven who it is.
+    if (lives !== undefined) lives.nodeId ??= hello.nodeId;
     if (hello.url !== undefined) this.#forgetFormer(hello.nodeId, hello.url);
     this.#forgetSurplus();
   }
@@ -76,6 +79,12 @@ export class AddressBook {
   urlOf(nodeId: string): string | undefined {
     for (const [url, loop] of this.#loops) if (loop.nodeId === nodeId && !loop.learnt) return url;
     return undefined;
+  }
+
+  /** The configured addresses that are not this node's own. */
+  listed(): ListedNode[] {
+    const configured = [...this.#loops].filter(([, { learnt }]) => !learnt);
+    return configured.map(([entry, { nodeId }]) => ({ entry, nodeId }));
   }
 
   #add(url: string, nodeId: string | undefined, learnt: boolean): void {

@@ -1,6 +1,7 @@
 /** What a cluster offers to servers, applications and examples; `ClusterManager` implements it. */
 import type { ConnectionDetails, ConnectionSink } from "../connection/sink.ts";
 import type { DownReason, LinkStats, PeerStatus } from "../link/contract.ts";
+import type { RaftEvents, RaftView, ReplicatedMap, WaitOptions } from "../raft/contract.ts";
 import type { DeliverOptions } from "../router/contract.ts";
 import type { Outcome } from "../router/outcome.ts";
 import type { FlotillaError } from "../lib/errors.ts";
@@ -9,7 +10,7 @@ import type { Unsubscribe } from "../lib/events.ts";
 export type { DeliverOptions };
 
 /** Events of one node and what they carry. A listener that throws or rejects is logged and harms nothing. */
-export interface ClusterEvents {
+export interface ClusterEvents extends RaftEvents {
   /** A session with a node began. */
   nodeup: { nodeId: string; incarnation: string };
   /** A session ended; its routes and counts are already gone. */
@@ -36,16 +37,17 @@ export interface NodeView {
   readonly publicUrl: string | null;
 }
 
-/** What `GET /api/cluster` shows: the cluster as this node sees it. Of Raft everything is null while it is off. */
+/** What `GET /api/cluster` shows: the cluster as this node sees it. Of Raft everything is null while this node has no part in it. */
 export interface ClusterView {
   readonly nodeId: string;
   /** Of this run; 16 hexadecimal digits. */
   readonly incarnation: string;
-  readonly role: "leader" | "follower" | "candidate" | "learner" | null;
+  readonly role: RaftView["role"];
   readonly leaderId: string | null;
   readonly term: number | null;
   readonly commitIndex: number | null;
-  readonly raft: { readonly status: "off" | "on"; readonly reason: string | null };
+  /** `on` while there is a leader, as far as this node knows; else why there is none, for people. */
+  readonly raft: Pick<RaftView, "status" | "reason">;
   /** This node first, then every node it has met in this run. */
   readonly nodes: readonly NodeView[];
   readonly connections: { readonly local: number; readonly total: number };
@@ -121,6 +123,21 @@ export interface Cluster {
   listConnections(options: { limit: number; after?: string }): { connectionId: string; nodeId: string }[];
   /** Closes it wherever it is; false when nobody has it. */
   closeConnection(connectionId: string, code: number, reason: string): Promise<boolean>;
+  /**
+   * The replicated map: what every node agrees on, whoever leads. Throws `unsupported` on a node without Raft
+   * (`raft: false`).
+   */
+  readonly state: ReplicatedMap;
+  /** Whether this node leads, as far as it knows. */
+  readonly isLeader: boolean;
+  /** Who leads, as far as this node knows; null: nobody. */
+  readonly leaderId: string | null;
+  /** Raft's term, as far as this node knows; 0 while it belongs to no cluster. */
+  readonly term: number;
+  /** Hands the leadership to `nodeId`, else to the fittest. Rejects `not-found`, `timeout`. */
+  transferLeadership(nodeId?: string, options?: WaitOptions): Promise<void>;
+  /** Takes a node out of Raft's members until it starts again. Rejects `not-found`, `timeout`. */
+  removeNode(nodeId: string, options?: WaitOptions): Promise<void>;
   /** The cluster as this node sees it. */
   view(): ClusterView;
   /** Counters of this node. */

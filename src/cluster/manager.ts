@@ -13,6 +13,9 @@ import { CLOSE } from "../lib/close_codes.ts";
 import { FlotillaError, reasonOf, shown } from "../lib/errors.ts";
 import { Emitter, type Unsubscribe } from "../lib/events.ts";
 import type { ClusterLinks } from "../link/links.ts";
+import type { RaftView, ReplicatedMap, WaitOptions } from "../raft/contract.ts";
+import type { RaftNode } from "../raft/raft_node.ts";
+import type { NodeKnowledge } from "../raft/roster.ts";
 import type { Outcome } from "../router/outcome.ts";
 import type { ClusterRouter } from "../router/router.ts";
 import type {
@@ -33,6 +36,16 @@ import { rankTargets, type RankWeights } from "./rank_targets.ts";
 /** Shared by all connections without any. */
 const NO_TAGS: Readonly<Record<string, string>> = Object.freeze({});
 
+/** How a node stands that takes no part in Raft. */
+const NO_RAFT: RaftView = Object.freeze({
+  role: null,
+  leaderId: null,
+  term: null,
+  commitIndex: null,
+  status: "off",
+  reason: "this node takes no part in Raft (option raft: false)",
+});
+
 /** The port of the manager itself: it sends nothing, and hears of sessions after all other services. */
 const MANAGER_PORT = 4;
 
@@ -42,6 +55,8 @@ export interface ClusterParts {
   readonly directory: Directory;
   readonly router: ClusterRouter;
   readonly outboxes: Outboxes;
+  /** Undefined: this node takes no part in Raft. */
+  readonly raft?: RaftNode | undefined;
   readonly options: ResolvedOptions;
 }
 
@@ -84,13 +99,16 @@ export class ClusterManager implements Cluster, AsyncDisposable {
       outboxes: parts.outboxes,
       gone: (connectionId) => this.#gone(connectionId),
     });
-    this.#statuses.own = { publicUrl: options.publicUrl ?? null, draining: false };
+    this.#statuses.own = { publicUrl: options.publicUrl ?? null, draining: options.witness };
     links.register(STATUS_PORT, this.#statuses);
     links.register(MANAGER_PORT, {
       up: ({ nodeId, incarnation }) => this.#events.emit("nodeup", { nodeId, incarnation }),
       down: ({ nodeId, incarnation }, reason) =>
         this.#events.emit("nodedown", { nodeId, incarnation, reason }),
     });
+    if (parts.raft !== undefined) parts.raft.knowledge = this.#knowledge();
+    parts.raft?.events.on("leaderchange", (event) => this.#events.emit("leaderchange", event));
+    parts.raft?.events.on("statechange", (event) => this.#events.emit("statechange", event));
     parts.directory.onLost((connection) => this.#lost(connection));
     links.onFatal = (error) => {
       this.#events.emit("fatal", error);
@@ -111,10 +129,11 @@ export class ClusterManager implements Cluster, AsyncDisposable {
   async start(): Promise<void> {
     if (this.#state !== "new") throw new FlotillaError("not-running", "start: this node was started before");
     this.#state = "running";
-    const { links, directory, options } = this.#parts;
+    const { links, directory, raft, options } = this.#parts;
     directory.start();
     this.#health = every(options.clock, options.healthCheckIntervalMs, () => this.#checkHealth());
     try {
+      await raft?.start();
       await links.start();
     } catch (thrown) {
       await this.shutdown({ force: true });
@@ -122,9 +141,12 @@ export class ClusterManager implements Cluster, AsyncDisposable {
     }
   }
 
-  /** Closes the clients (1001), tells the peers and stops. Idempotent. No option makes a difference yet. */
-  shutdown(_options: { force?: boolean; deadlineMs?: number } = {}): Promise<void> {
-    return this.#stopping ??= this.#shutdown();
+  /**
+   * Closes the clients (1001), hands Raft's leadership over, tells the peers and stops. Idempotent. `force`: hands
+   * nothing over. `deadlineMs` makes no difference yet.
+   */
+  shutdown({ force = false }: { force?: boolean; deadlineMs?: number } = {}): Promise<void> {
+    return this.#stopping ??= this.#shutdown(force);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -273,16 +295,40 @@ export class ClusterManager implements Cluster, AsyncDisposable {
     return Object.fromEntries(this.#nodes().map(({ nodeId, connections }) => [nodeId, connections]));
   }
 
+  // --- What all agree on: see RaftNode ---
+
+  get state(): ReplicatedMap {
+    return this.#raft.map;
+  }
+
+  get isLeader(): boolean {
+    return this.#parts.raft?.isLeader ?? false;
+  }
+
+  get leaderId(): string | null {
+    return this.#parts.raft?.leaderId ?? null;
+  }
+
+  get term(): number {
+    return this.#parts.raft?.term ?? 0;
+  }
+
+  async transferLeadership(nodeId?: string, options?: WaitOptions): Promise<void> {
+    await this.#raft.transferLeadership(nodeId, options);
+  }
+
+  async removeNode(nodeId: string, options?: WaitOptions): Promise<void> {
+    await this.#raft.removeNode(nodeId, options);
+  }
+
   view(): ClusterView {
-    const { links, directory } = this.#parts;
+    const { links, directory, raft } = this.#parts;
+    const { status, reason, ...standing } = raft?.view() ?? NO_RAFT;
     return {
       nodeId: this.nodeId,
       incarnation: links.incarnation,
-      role: null,
-      leaderId: null,
-      term: null,
-      commitIndex: null,
-      raft: { status: "off", reason: "this version elects no leader" },
+      ...standing,
+      raft: { status, reason },
       nodes: this.#nodes(),
       connections: { local: directory.countOf(this.nodeId), total: directory.total },
     };
@@ -321,16 +367,34 @@ export class ClusterManager implements Cluster, AsyncDisposable {
     return this.#statuses.own.publicUrl;
   }
 
-  async #shutdown(): Promise<void> {
-    const { links, directory, router, outboxes } = this.#parts;
+  get #raft(): RaftNode {
+    const { raft } = this.#parts;
+    if (raft === undefined) {
+      throw new FlotillaError("unsupported", `node ${shown(this.nodeId)}: ${NO_RAFT.reason}`);
+    }
+    return raft;
+  }
+
+  async #shutdown(force: boolean): Promise<void> {
+    const { links, directory, router, outboxes, raft } = this.#parts;
     this.#state = "stopped";
     this.#health?.cancel();
     for (const connectionId of [...outboxes.ids()]) outboxes.get(connectionId)?.close(CLOSE.leaving, "");
+    if (!force) await raft?.leave();
     router.stop();
     await links.stop();
+    raft?.stop();
     // Last: the ends of the sessions still reach it.
     directory.stop();
     for (const connectionId of [...outboxes.ids()]) this.unregisterConnection(connectionId);
+  }
+
+  #knowledge(): NodeKnowledge {
+    const { directory } = this.#parts;
+    return {
+      describe: (nodeId) => nodeId === this.nodeId ? this.#statuses.own : this.#statuses.of(nodeId),
+      load: () => directory.total === 0 ? 0 : directory.countOf(this.nodeId) / directory.total,
+    };
   }
 
   #nodes(): NodeView[] {

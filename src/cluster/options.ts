@@ -7,6 +7,8 @@ import { isNodeId } from "../lib/ids.ts";
 import { TIMER_MS_MAX } from "../lib/limits.ts";
 import { type Random, systemRandom } from "../lib/random.ts";
 import { LINK_DEFAULTS, type LinkOptions } from "../link/options.ts";
+import { RAFT_NODE_DEFAULTS, type RaftNodeOptions, ticksOf } from "../raft/options.ts";
+import { MEMBERS_MAX } from "../raft/identity.ts";
 import { ROUTER_DEFAULTS, type RouterOptions } from "../router/contract.ts";
 import type { ClusterTransport } from "../transport.ts";
 
@@ -52,6 +54,22 @@ export interface ClusterOptions {
   readonly unknownConnection?: DirectoryOptions["unknownConnection"] | undefined;
   /** Milliseconds by which another node's clock may be ahead and still be followed. Default 60,000. */
   readonly clockSkewMaxMs?: number | undefined;
+  /** Whether this node takes part in electing a leader and keeping the replicated state. Default true. */
+  readonly raft?: boolean | undefined;
+  /** The folder where the replicated state is kept, by SQLite. Default: in memory only. */
+  readonly dataDir?: string | undefined;
+  /** How many nodes must have found each other before the first leader. Default: those of `nodes`. */
+  readonly bootstrapExpect?: number | undefined;
+  /** Milliseconds without a leader after which an election begins, up to twice as many. Default 500. */
+  readonly electionTimeoutMs?: number | undefined;
+  /** Milliseconds between two signs of life of a leader; at most a third of the above. Default 100. */
+  readonly heartbeatMs?: number | undefined;
+  /** Milliseconds from a change of the replicated state to its last possible answer. Default 5,000. */
+  readonly proposalTimeoutMs?: number | undefined;
+  /** Milliseconds after which an absent voter is replaced by another member. Default 60,000. */
+  readonly voterReplaceAfterMs?: number | undefined;
+  /** This node only gives two others their third vote: no state, no clients, never a leader. Default false. */
+  readonly witness?: boolean | undefined;
   /** Default: says nothing. */
   readonly logger?: Logger | undefined;
   /** Default: the runtime's. */
@@ -60,18 +78,17 @@ export interface ClusterOptions {
   readonly random?: Random | undefined;
 }
 
+type Optional = "secret" | "publicUrl" | "dataDir" | "bootstrapExpect";
+
 /** Every option with its value, checked. */
 export type ResolvedOptions =
   & {
-    readonly [Name in Exclude<keyof ClusterOptions, "secret" | "publicUrl">]-?: Exclude<
+    readonly [Name in Exclude<keyof ClusterOptions, Optional>]-?: Exclude<
       ClusterOptions[Name],
       undefined
     >;
   }
-  & {
-    readonly secret: string | undefined;
-    readonly publicUrl: string | undefined;
-  };
+  & { readonly [Name in Optional]: ClusterOptions[Name] };
 
 const DEFAULTS: Omit<ResolvedOptions, "nodeId"> = {
   nodeAddress: "127.0.0.1",
@@ -93,6 +110,9 @@ const DEFAULTS: Omit<ResolvedOptions, "nodeId"> = {
   slowConsumer: OUTBOX_DEFAULTS.slowConsumer,
   unknownConnection: DIRECTORY_DEFAULTS.unknownConnection,
   clockSkewMaxMs: DIRECTORY_DEFAULTS.clockSkewMaxMs,
+  raft: true,
+  dataDir: undefined,
+  ...RAFT_NODE_DEFAULTS,
   logger: silentLogger,
   clock: systemClock,
   random: systemRandom,
@@ -142,6 +162,14 @@ const RULES: { readonly [Name in keyof Required<ClusterOptions>]: readonly [Chec
   slowConsumer: [oneOf("close", "drop", "wait"), "close, drop or wait"],
   unknownConnection: [oneOf("ask", "fail"), "ask or fail"],
   clockSkewMaxMs: [whole(0, TIMER_MS_MAX), "milliseconds"],
+  raft: [oneOf(true, false), "true or false"],
+  dataDir: [text, "a folder"],
+  bootstrapExpect: [whole(1, MEMBERS_MAX), `a number of nodes from 1 to ${MEMBERS_MAX}`],
+  electionTimeoutMs: [milliseconds, "milliseconds above 0"],
+  heartbeatMs: [milliseconds, "milliseconds above 0"],
+  proposalTimeoutMs: [milliseconds, "milliseconds above 0"],
+  voterReplaceAfterMs: [milliseconds, "milliseconds above 0"],
+  witness: [oneOf(true, false), "true or false"],
   logger: [having("debug", "info", "warn", "error"), "a logger"],
   clock: [having("now", "wallTime", "timer"), "a clock"],
   random: [having("float", "bytes"), "a source of randomness"],
@@ -175,6 +203,7 @@ export function resolveOptions(options: ClusterOptions): ResolvedOptions {
       `peerTimeoutMs ${peerTimeoutMs} must be at least three times pingIntervalMs ${pingIntervalMs}`,
     );
   }
+  ticksOf(resolved);
   if (seal === "never" && !allowInsecure) {
     throw new FlotillaError("invalid-option", "seal must not be never without allowInsecure");
   }
@@ -201,6 +230,13 @@ export function routerOptionsOf(
   { deliveryTimeoutMs, messageBytesMax }: ResolvedOptions,
 ): Partial<RouterOptions> {
   return { deliveryTimeoutMs, messageBytesMax };
+}
+
+/** What Raft is told, for wiring by hand. */
+export function raftOptionsOf(options: ResolvedOptions): RaftNodeOptions {
+  const { electionTimeoutMs, heartbeatMs, proposalTimeoutMs, voterReplaceAfterMs, bootstrapExpect, witness } =
+    options;
+  return { electionTimeoutMs, heartbeatMs, proposalTimeoutMs, voterReplaceAfterMs, bootstrapExpect, witness };
 }
 
 function isSocketOrigin(value: unknown): boolean {

@@ -55,3 +55,12 @@ export function setUint48(view: DataView, at: number, value: number): void {
 export function getUint48(view: DataView, at: number): number {
   return view.getUint16(at) * 4_294_967_296 + view.getUint32(at + 2);
 }
+
+/** The bytes that `hex` wrote. */
+export function unhex(text: string): Bytes {
+  const bytes = new Uint8Array(text.length >> 1);
+  for (let index = 0; index < bytes.length; index++) {
+    bytes[index] = parseInt(text.slice(2 * index, 2 * index + 2), 16);
+  }
+  return bytes;
+}

@@ -21,6 +21,10 @@ export type ErrorCode =
   | "node-lost"
   /** The named connection is not known on any node. */
   | "not-found"
+  /** There is no Raft leader, or none that could be reached in time: nothing was changed. */
+  | "no-leader"
+  /** Changes before the first one that is still remembered were asked for. */
+  | "compacted"
   /** The deadline passed first. */
   | "timeout"
   /** The caller's AbortSignal fired first. */

@@ -39,3 +39,14 @@ export function asText(value: unknown, bytesMax: number, what: string, character
   if (/[\u0000-\u001f\u007f-\u009f]/.test(value)) throw wrong(`${what} without control characters`, value);
   return value;
 }
+
+/** An array of at most `lengthMax` items. */
+export function asList(value: unknown, lengthMax: number, what: string): readonly unknown[] {
+  if (!Array.isArray(value) || value.length > lengthMax) throw wrong(`${what}, at most ${lengthMax}`, value);
+  return value;
+}
+
+export function asBoolean(value: unknown, what: string): boolean {
+  if (typeof value !== "boolean") throw wrong(what, value);
+  return value;
+}

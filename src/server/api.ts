@@ -4,6 +4,7 @@ import { deleteConnection, getConnection, listConnections } from "./api_connecti
 import { thrownResponse } from "./api_errors.ts";
 import { apiGuard } from "./api_guard.ts";
 import { parseJson, postMessage, postMessages } from "./api_messages.ts";
+import { deleteState, getState, putState } from "./api_state.ts";
 import { readBody } from "./body.ts";
 import type { ServerBindings } from "./contract.ts";
 import { errorResponse } from "./exchange.ts";
@@ -26,7 +27,9 @@ export function apiRoutes(cluster: ServedCluster, options: RouteOptions): HonoAp
   app.post("/messages/:id", (c) => postMessage(c, cluster));
   app.put("/streams", () => unsupported("streams"));
   app.put("/streams/:id", () => unsupported("streams"));
-  app.on(["GET", "PUT", "DELETE"], "/state/:key", () => unsupported("replicated state"));
+  app.get("/state/:key", (c) => getState(c, cluster));
+  app.put("/state/:key", (c) => putState(c, cluster));
+  app.delete("/state/:key", (c) => deleteState(c, cluster));
   app.post("/shutdown", (c) => postShutdown(c, cluster, options));
   app.all("*", (c) => errorResponse(404, "not-found", `the API has no ${c.req.method} ${c.req.path}`));
   app.onError((thrown) => {

@@ -12,6 +12,8 @@ const STATUS_OF_CODE: Readonly<Record<ErrorCode, number>> = {
   "too-large": 413,
   "unsupported": 501,
   "not-running": 503,
+  "no-leader": 503,
+  "compacted": 410,
   "node-lost": 503,
   "backpressure": 503,
   "aborted": 503,

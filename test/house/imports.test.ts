@@ -63,7 +63,7 @@ const ROOMS: readonly Room[] = [
   {
     room: "server",
     may: ["lib", "connection", "cluster", "link", "transport"],
-    types: ["cluster contract", "router", "transports"],
+    types: ["cluster contract", "router", "raft", "transports"],
     because: "serves a cluster; sees it through its contract",
   },
   { room: "client", may: ["lib"], because: "runs in browsers, without the rest" },

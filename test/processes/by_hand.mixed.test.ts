@@ -10,6 +10,7 @@ describe("the parts wired by hand", () => {
     expect(output).toContain("alice heard: hello from a");
     expect(output).toMatch(/to backend from b:.*\{\s*["']backend["'](:| =>) ["']delivered["'],?\s*\}/s);
     expect(output).toContain("alice is on: b");
+    expect(output).toContain("the leader is a and the topic: flotillas");
     expect(code).toBe(0);
   });
 });

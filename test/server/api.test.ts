@@ -226,9 +226,6 @@ describe("what is not served yet", () => {
   test.each([
     "PUT /api/streams/alice",
     "PUT /api/streams?ids=a,b",
-    "GET /api/state/k",
-    "PUT /api/state/k",
-    "DELETE /api/state/k",
   ])(
     "%s is 501",
     async (line) => {

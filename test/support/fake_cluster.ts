@@ -15,6 +15,7 @@ import { arrived, type Outcome, OUTCOMES } from "../../src/router/outcome.ts";
 import type { ServedCluster, Serving } from "../../src/server/serving.ts";
 import type { SocketAcceptor } from "../../src/transport.ts";
 import { emptyStats } from "../../src/link/stats.ts";
+import { FakeState } from "./fake_state.ts";
 
 interface Registered {
   readonly details: ConnectionDetails;
@@ -57,6 +58,10 @@ export class FakeCluster implements ServedCluster {
   readonly shutdowns: { force?: boolean }[] = [];
   readonly rejected: Record<RejectionKind, number> = zeros(REJECTIONS);
   readonly connections: Map<string, Registered> = new Map();
+  readonly state: FakeState = new FakeState();
+  readonly isLeader = false;
+  readonly leaderId: string | null = null;
+  readonly term = 0;
   readonly #events = new Emitter<ClusterEvents>(silentLogger);
 
   get serving(): Serving {
@@ -143,6 +148,10 @@ export class FakeCluster implements ServedCluster {
     found?.sink?.close(code, reason);
     return found !== undefined;
   }
+
+  async transferLeadership(): Promise<void> {}
+
+  async removeNode(): Promise<void> {}
 
   view(): ClusterView {
     const local = this.connections.size;

@@ -21,6 +21,8 @@ export class SimClusterNode {
       clock: this.clock,
       random: seededRandom(sim.nextSeed()),
       secret: "secret",
+      // Its own tests ask for it; others need not simulate its ticks.
+      raft: false,
       ...options,
     });
     this.cluster.on("nodeup", (event) => void this.events.push(`up ${event.nodeId}`));

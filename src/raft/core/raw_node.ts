@@ -59,12 +59,17 @@ export class RawNode {
 
   /** Asks for `data` to be appended, here or at the leader; what becomes of it shows in committed entries. */
   propose(data: Uint8Array): StepResult {
-    return this.#propose({ type: "normal", data });
+    return this.proposeAll([data]);
+  }
+
+  /** The same for several at once, which travel together: all are taken or none. */
+  proposeAll(payloads: readonly Uint8Array[]): StepResult {
+    return this.#propose(payloads.map((data) => ({ type: "normal", data })));
   }
 
   /** The same for a change of the members. One that cannot be made now becomes an empty entry. */
   proposeConfChange(change: ConfChange): StepResult {
-    return this.#propose({ type: "conf-change", change });
+    return this.#propose([{ type: "conf-change", change }]);
   }
 
   /** To be called for each committed change when it is applied; the configuration after it. */
@@ -220,10 +225,10 @@ export class RawNode {
     }
   }
 
-  #propose(proposal: Proposal): StepResult {
+  #propose(proposals: readonly Proposal[]): StepResult {
     const { id } = this.#raft;
-    if (!areSoundProposals([proposal])) return "malformed";
-    return step(this.#raft, { type: "propose", from: id, to: id, term: 0, proposals: [proposal] });
+    if (!areSoundProposals(proposals)) return "malformed";
+    return step(this.#raft, { type: "propose", from: id, to: id, term: 0, proposals });
   }
 
   #leaderProgress(id: RaftId): Progress | undefined {

@@ -1,0 +1,398 @@
+/**
+ * A node's way into a cluster, and out of it: it begins as a newcomer, forms a cluster with others or is welcomed
+ * into theirs, and is a member until it is retired. Says who it is to its peers, and why it waits.
+ */
+import type { Clock } from "../lib/clock.ts";
+import { FlotillaError, reasonOf } from "../lib/errors.ts";
+import type { Logger } from "../lib/logger.ts";
+import type { Random } from "../lib/random.ts";
+import type { Session } from "../link/contract.ts";
+import type { RaftId, Snapshot } from "./core/types.ts";
+import {
+  compareEnds,
+  confStateOf,
+  endOf,
+  judgeMember,
+  judgeNewcomer,
+  type MemberScene,
+  type Plan,
+  type Scene,
+} from "./formation.ts";
+import { Former } from "./former.ts";
+import type { RaftFrame } from "./frames.ts";
+import type { Expectation, Identity } from "./identity.ts";
+import { type MemberHost, RaftMember } from "./member.ts";
+import { decodeSnapshot, encodeSnapshot } from "./message_codec.ts";
+import type { Ticks } from "./options.ts";
+import type { PeerTable } from "./peer_table.ts";
+import type { Post } from "./post.ts";
+import type { MemberRecord } from "./state/commands.ts";
+import { ReplicatedState } from "./state/replicated_state.ts";
+import type { RaftStorage } from "./storage.ts";
+import { meetings } from "./strangers.ts";
+
+/** Beats between two looks at who has not agreed yet. */
+const REMIND_BEATS = 5;
+/** A peer that was welcomed is not welcomed again for so many ms: a welcome carries the whole state. */
+const WELCOME_AGAIN_MS = 5_000;
+/** Fencing tokens of a new cluster begin here: above all that one formed earlier can have given, 1,024 a ms. */
+const TOKENS_PER_MS = 1_024;
+
+export interface ClusterLifeContext {
+  readonly nodeId: string;
+  readonly incarnation: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly ticks: Ticks;
+  readonly witness: boolean;
+  readonly peers: PeerTable;
+  readonly post: Pick<Post, "frame">;
+  readonly expected: () => Expectation;
+  readonly describe: (nodeId: string) => { readonly publicUrl: string | null; readonly draining: boolean };
+  readonly score: () => number;
+  readonly member: MemberHost;
+  /** This node's member is no more. */
+  readonly left: (reason: string) => void;
+  /** It has a member now. */
+  readonly entered: () => void;
+  readonly schedule: () => void;
+}
+
+export class ClusterLife {
+  readonly #context: ClusterLifeContext;
+  readonly #former: Former;
+  #storage: RaftStorage | undefined;
+  #member: RaftMember | undefined;
+  /** Why this node takes no part, until it starts again. */
+  #suspended: string | undefined;
+  #removed = false;
+  #reason = "Raft has not started";
+  /** What the peers were told last. */
+  #told = "";
+  #beats = 0;
+  /** Clusters that are none of ours, of whom it was said. */
+  readonly #met = new Set<string>();
+  /** When a peer was welcomed last, in this session. */
+  readonly #welcomed = new WeakMap<Session, number>();
+  /** Something may have changed since the last look. */
+  #unseen = true;
+
+  constructor(context: ClusterLifeContext) {
+    this.#context = context;
+    const { nodeId, random, logger } = context;
+    this.#former = new Former({
+      nodeId,
+      random,
+      logger,
+      scene: () => this.#scene(),
+      send: (to, frame) => this.#send(to, frame),
+      form: (plan) => this.#form(plan),
+    });
+  }
+
+  /** What this node keeps, whether or not it takes part now. */
+  get member(): RaftMember | undefined {
+    return this.#member;
+  }
+
+  /** The same while it takes part. */
+  get active(): RaftMember | undefined {
+    return this.#suspended === undefined && !this.#former.frozen ? this.#member : undefined;
+  }
+
+  /** Why this node has no part in a cluster; undefined when it has. */
+  obstacle(): string | undefined {
+    if (this.#suspended !== undefined) return this.#suspended;
+    return this.#member === undefined || this.#former.frozen ? this.#reason : undefined;
+  }
+
+  open(storage: RaftStorage): void {
+    this.#storage = storage;
+    if (storage.clusterId !== undefined) this.#enter(storage);
+    this.#told = JSON.stringify(this.identity());
+  }
+
+  close(): void {
+    this.#storage?.close();
+  }
+
+  identity(): Identity {
+    const { expected, witness, score } = this.#context;
+    const storage = this.#storage;
+    const lastIndex = storage?.lastIndex() ?? 0;
+    const state = this.#member?.state;
+    return {
+      raftId: storage?.raftId ?? 1,
+      clusterId: storage?.clusterId ?? null,
+      lineage: state?.lineage ?? [],
+      lastTerm: storage?.term(lastIndex) ?? 0,
+      lastIndex,
+      members: this.#member === undefined ? 0 : this.#member.members.length,
+      hasData: state?.hasUserData ?? false,
+      removed: this.#removed,
+      witness,
+      expects: expected(),
+      score: Math.round(score() / 5) * 5,
+    };
+  }
+
+  /** A session begins: says who this node is. */
+  introduce(session: Session): void {
+    if (this.#storage !== undefined) {
+      this.#context.post.frame(session, { kind: "identity", identity: this.identity() });
+    }
+  }
+
+  down(nodeId: string): void {
+    this.#unseen = true;
+    this.#former.down(nodeId);
+  }
+
+  frame(session: Session, frame: RaftFrame): void {
+    const { nodeId } = session;
+    this.#unseen = true;
+    switch (frame.kind) {
+      case "identity":
+        this.#context.peers.identified(session, frame.identity);
+        break;
+      case "propose":
+        if (this.#suspended === undefined) this.#former.asked(nodeId, frame.plan);
+        break;
+      case "agree":
+        this.#former.agreed(nodeId, frame.clusterId);
+        break;
+      case "withdraw":
+        this.#former.withdrawn(nodeId, frame.clusterId);
+        break;
+      case "welcome":
+        this.#takeWelcome(nodeId, frame);
+        break;
+      case "retire":
+        this.#retired(frame);
+        break;
+    }
+  }
+
+  /** Looks at the scene, if something may have changed in it, and acts on what it sees. */
+  look(): void {
+    if (!this.#unseen) return;
+    this.#unseen = false;
+    if (this.#storage === undefined || this.#suspended !== undefined || this.#removed) return;
+    if (this.#member !== undefined && this.#meetStrangers()) return;
+    const scene = this.#scene();
+    const verdict = "voters" in scene ? judgeMember(scene) : judgeNewcomer(scene);
+    if (verdict.kind === "wait" && verdict.reason !== this.#reason) {
+      this.#reason = verdict.reason;
+      const refused = verdict.reason.includes("differ");
+      this.#context.logger[refused ? "error" : "info"]("no Raft yet", { reason: verdict.reason });
+    }
+    if (verdict.kind === "form") this.#reason = "the members are agreeing to form the cluster";
+    this.#former.follow(verdict);
+  }
+
+  beat(): void {
+    this.#unseen = true;
+    if (this.#beats++ % REMIND_BEATS === 0) this.#former.remind();
+    for (const [nodeId, peer] of this.#context.peers.identities()) {
+      if (this.#isMemberUnaware(peer)) this.welcome(nodeId);
+    }
+    const identity = this.identity();
+    // With a leader nobody needs to know how far each log goes.
+    const steady = this.#member?.raw.status().softState.lead !== 0 && this.#member !== undefined;
+    const told = JSON.stringify(steady ? { ...identity, lastIndex: 0, lastTerm: 0 } : identity);
+    if (told === this.#told) return;
+    this.#tell(told, identity);
+  }
+
+  /** Tells a peer that it is a member. */
+  welcome(nodeId: string): void {
+    const member = this.active, session = this.#context.peers.get(nodeId)?.session;
+    if (member === undefined || session === undefined) return;
+    const now = this.#context.clock.now();
+    if (now < (this.#welcomed.get(session) ?? -Infinity) + WELCOME_AGAIN_MS) return;
+    this.#welcomed.set(session, now);
+    const { clusterId, lineage } = member.state;
+    const snapshot = encodeSnapshot(member.snapshot());
+    this.#context.post.frame(session, { kind: "welcome", clusterId, lineage, snapshot });
+  }
+
+  /** Tells a peer that the cluster goes on without its raftId. */
+  retire(nodeId: string, again: boolean): void {
+    const state = this.active?.state;
+    if (state === undefined) return;
+    const { clusterId, lineage } = state;
+    this.#send(nodeId, { kind: "retire", clusterId, lineage, again });
+  }
+
+  /** Takes no part any more until the node starts again. */
+  suspend(reason: string): void {
+    if (this.#suspended !== undefined) return;
+    this.#suspended = reason;
+    this.#context.logger.error("this node takes no part in Raft any more", { reason });
+    this.#context.left(reason);
+  }
+
+  #isMemberUnaware({ raftId, clusterId }: Identity): boolean {
+    const member = this.active;
+    if (member === undefined || (clusterId !== null && !member.state.lineage.includes(clusterId))) {
+      return false;
+    }
+    // With a leader it is the leader's errand.
+    return member.raw.status().softState.lead === 0 && member.members.includes(raftId);
+  }
+
+  #takeWelcome(nodeId: string, frame: RaftFrame & { kind: "welcome" }): void {
+    const storage = this.#storage;
+    if (storage === undefined || !this.#former.mayJoin(frame.clusterId) || this.#removed) return;
+    if (storage.clusterId === frame.clusterId || this.#suspended !== undefined) return;
+    const snapshot = this.#readSnapshot(nodeId, frame);
+    if (snapshot === undefined) return;
+    if (storage.clusterId !== undefined) {
+      const ours = endOf(this.identity()), theirs = { term: snapshot.term, index: snapshot.index };
+      if (!frame.lineage.includes(storage.clusterId) || compareEnds(ours, theirs) > 0) return;
+    }
+    this.#begin(frame.clusterId, snapshot);
+    this.#context.logger.info("became a member", { cluster: frame.clusterId, by: nodeId });
+  }
+
+  #readSnapshot(
+    nodeId: string,
+    { clusterId, snapshot }: RaftFrame & { kind: "welcome" },
+  ): Snapshot | undefined {
+    try {
+      const decoded = decodeSnapshot(snapshot);
+      if (ReplicatedState.restore(decoded.data).clusterId === clusterId) return decoded;
+      throw new FlotillaError("malformed", "its state is of another cluster");
+    } catch (thrown) {
+      this.#context.logger.error("refused a welcome", { from: nodeId, reason: reasonOf(thrown) });
+      return undefined;
+    }
+  }
+
+  #retired({ clusterId, lineage, again }: RaftFrame & { kind: "retire" }): void {
+    const own = this.#storage?.clusterId;
+    if (own === undefined || (own !== clusterId && !lineage.includes(own))) return;
+    if (again) return this.#startOver("its place in the cluster was taken by a newer self");
+    this.#removed = true;
+    this.#leave("this node was removed from the cluster; it joins again when it is started again");
+  }
+
+  /** Becomes a newcomer again. What the storage held is kept aside. */
+  #startOver(reason: string): void {
+    this.#leave(reason);
+    this.#storage?.reset();
+    this.#announce();
+  }
+
+  #leave(reason: string): void {
+    this.#reason = reason;
+    this.#member = undefined;
+    this.#former.reset();
+    this.#context.logger.warn("left the cluster", { reason });
+    this.#context.left(reason);
+  }
+
+  /** Two clusters that have nothing to do with each other met: one gives way. True: this one did. */
+  #meetStrangers(): boolean {
+    const { nodeId, peers, logger } = this.#context;
+    for (const { peerId, clusterId, own, lists } of meetings(nodeId, this.identity(), peers.identities())) {
+      if (own === "stay") {
+        if (!this.#met.has(clusterId)) {
+          logger.error("met a node of another cluster", { peer: peerId, reason: lists });
+        }
+        this.#met.add(clusterId);
+        continue;
+      }
+      const reason = `refused: ${peerId} is in another cluster; ${lists}`;
+      if (own === "dissolve") this.#startOver(reason);
+      else this.suspend(reason);
+      return true;
+    }
+    return false;
+  }
+
+  /** The coordinator's step: from here on the cluster exists. */
+  #form({ clusterId, from, members }: Plan): void {
+    const { clock, logger } = this.#context;
+    const tokenFloor = Math.floor(clock.wallTime()) * TOKENS_PER_MS;
+    const records = members.map((member) => this.#record(member));
+    const confState = confStateOf(members);
+    let state: ReplicatedState, term = 1, index = 1;
+    if (from === null || this.#member === undefined) {
+      state = ReplicatedState.begin({ clusterId, lineage: [], tokenFloor, members: records });
+    } else {
+      const whole = this.#member.wholeState();
+      state = whole.state.reform({ clusterId, tokenFloor, members: records });
+      term = whole.term + 1;
+      index = whole.index + 1;
+    }
+    this.#begin(clusterId, { index, term, confState, data: state.snapshot() });
+    logger.info("formed a cluster", {
+      cluster: clusterId,
+      from,
+      members: records.map(({ nodeId }) => nodeId).join(", "),
+    });
+    for (const { nodeId } of members) if (nodeId !== this.#context.nodeId) this.welcome(nodeId);
+    this.#member?.raw.campaign();
+  }
+
+  #record({ nodeId, raftId, witness }: Plan["members"][number]): MemberRecord {
+    const { describe, incarnation: own, peers } = this.#context;
+    const { publicUrl, draining } = describe(nodeId);
+    const incarnation = nodeId === this.#context.nodeId ? own : peers.get(nodeId)?.session.incarnation ?? "";
+    return { raftId, nodeId, publicUrl, incarnation, status: draining ? "draining" : "up", witness };
+  }
+
+  #begin(clusterId: string, snapshot: Snapshot): void {
+    const storage = this.#storage;
+    if (storage === undefined) return;
+    if (this.#member !== undefined) this.#context.left("the cluster was re-formed");
+    this.#former.reset();
+    try {
+      storage.begin(clusterId, snapshot);
+    } catch (thrown) {
+      return this.suspend(`its storage failed: ${reasonOf(thrown)}`);
+    }
+    this.#enter(storage);
+    this.#announce();
+  }
+
+  #enter(storage: RaftStorage): void {
+    const { ticks, random, member } = this.#context;
+    try {
+      this.#member = new RaftMember(storage, ticks, random, member);
+      this.#context.entered();
+    } catch (thrown) {
+      this.suspend(`its storage cannot be used: ${reasonOf(thrown)}`);
+    }
+  }
+
+  #scene(): Scene | MemberScene {
+    const { nodeId, peers } = this.#context;
+    const scene = { nodeId, own: this.identity(), peers: peers.identities() };
+    const member = this.#member;
+    if (member === undefined) return scene;
+    const { voters } = member.raw.status().configuration;
+    return { ...scene, voters, nodeOf: (raftId: RaftId) => member.state.member(raftId)?.nodeId };
+  }
+
+  #announce(): void {
+    this.#unseen = true;
+    const identity = this.identity();
+    this.#tell(JSON.stringify(identity), identity);
+    this.#context.schedule();
+  }
+
+  #tell(told: string, identity: Identity): void {
+    this.#told = told;
+    for (const { session } of this.#context.peers.values()) {
+      this.#context.post.frame(session, { kind: "identity", identity });
+    }
+  }
+
+  #send(nodeId: string, frame: RaftFrame): void {
+    const session = this.#context.peers.get(nodeId)?.session;
+    if (session !== undefined) this.#context.post.frame(session, frame);
+  }
+}

@@ -1,0 +1,69 @@
+/** Who is who: raftIds, nodes, and what this node sees of them now. */
+import type { Links } from "../link/contract.ts";
+import type { RaftId } from "./core/types.ts";
+import type { Identity } from "./identity.ts";
+import type { RaftMember } from "./member.ts";
+import type { PeerTable } from "./peer_table.ts";
+import type { PresentNode } from "./steward.ts";
+
+/** What Raft is told of the nodes by whoever knows their clients. */
+export interface NodeKnowledge {
+  describe(nodeId: string): { readonly publicUrl: string | null; readonly draining: boolean };
+  /** This node's part of all connections, 0–1. */
+  load(): number;
+}
+
+/** A node about which nobody knows anything. */
+export const NO_KNOWLEDGE: NodeKnowledge = {
+  describe: () => ({ publicUrl: null, draining: false }),
+  load: () => 0,
+};
+
+export interface RosterContext {
+  readonly links: Pick<Links, "nodeId" | "incarnation">;
+  readonly peers: PeerTable;
+  knowledge(): NodeKnowledge;
+  identity(): Identity;
+  member(): RaftMember | undefined;
+}
+
+export class Roster {
+  readonly #context: RosterContext;
+
+  constructor(context: RosterContext) {
+    this.#context = context;
+  }
+
+  nodeOf(raftId: RaftId): string | undefined {
+    const { links, peers, member } = this.#context;
+    const own = member();
+    if (own === undefined) return undefined;
+    if (raftId === own.raftId) return links.nodeId;
+    return peers.byRaftId(raftId)?.session.nodeId ?? own.state.member(raftId)?.nodeId;
+  }
+
+  /** This node and those with a live session that have said who they are, by nodeId. */
+  present(): Map<string, PresentNode> {
+    const { links, peers, knowledge, identity } = this.#context;
+    const own = {
+      identity: identity(),
+      incarnation: links.incarnation,
+      ...knowledge().describe(links.nodeId),
+    };
+    const present = new Map<string, PresentNode>([[links.nodeId, own]]);
+    for (const { session: { nodeId, incarnation }, identity } of peers.values()) {
+      if (identity === undefined) continue;
+      present.set(nodeId, { identity, incarnation, ...knowledge().describe(nodeId) });
+    }
+    return present;
+  }
+
+  whyNoLeader(): string {
+    const { peers, member } = this.#context;
+    const own = member(), voters = own?.voters ?? [];
+    const absent = voters.filter((id) => id !== own?.raftId && peers.byRaftId(id) === undefined);
+    if (absent.length === 0) return "an election is under way";
+    const names = absent.map((id) => this.nodeOf(id) ?? `member ${id}`).join(", ");
+    return `no leader: of ${voters.length} voters ${absent.length} cannot be reached (${names})`;
+  }
+}
