@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { type Answer, type Call, checkLinearizable, type Operation } from "./checker.ts";
+import { type Answer, type Call, checkLinearizable, expectLinearizable, type Operation } from "./checker.ts";
 
 /** `[calledAt, returnedAt, call, answer]`; returned at 0: unknown. Each is a client of its own. */
 type Row = readonly [
@@ -247,6 +247,13 @@ describe("the checker", () => {
         "  client 2, 5 to 6: get: found a at 1",
       ].join("\n"),
     });
+  });
+
+  test("throws what is wrong, for tests, and nothing when nothing is", () => {
+    expect(() => expectLinearizable(history([1, 2, set("a"), done(1)]))).not.toThrow();
+    expect(() => expectLinearizable(history([1, 2, get, found("a", 1)]))).toThrow(
+      "not linearizable, key k: client 0, 1 to 2: get: found a at 1\nnobody wrote that here",
+    );
   });
 
   test("gives up at its bound and names the key", () => {

@@ -37,6 +37,18 @@ export function checkLinearizable(history: readonly Operation[], statesMax: numb
   return gaveUp === undefined ? { ok: true, states } : { ok: "gave-up", key: gaveUp, states };
 }
 
+/** For tests: throws, with all that is known for people to read, unless `history` is linearizable. */
+export function expectLinearizable(history: readonly Operation[]): void {
+  const verdict = checkLinearizable(history);
+  if (verdict.ok === true) return;
+  const { key } = verdict;
+  throw new Error(
+    verdict.ok === false
+      ? `not linearizable, key ${key}: ${verdict.why}`
+      : `whether key ${key} is linearizable was not found out in ${verdict.states} states`,
+  );
+}
+
 function whyOf(deadEnd: DeadEnd | undefined): string {
   if (deadEnd === undefined) return "nothing can come first";
   const { taken, register, blocked } = deadEnd;
