@@ -13,9 +13,8 @@ import { CLOSE } from "../lib/close_codes.ts";
 import { FlotillaError, reasonOf, shown } from "../lib/errors.ts";
 import { Emitter, type Unsubscribe } from "../lib/events.ts";
 import type { ClusterLinks } from "../link/links.ts";
-import type { RaftView, ReplicatedMap, WaitOptions } from "../raft/contract.ts";
+import type { ReplicatedMap, WaitOptions } from "../raft/contract.ts";
 import type { RaftNode } from "../raft/raft_node.ts";
-import type { NodeKnowledge } from "../raft/roster.ts";
 import type { Outcome } from "../router/outcome.ts";
 import type { ClusterRouter } from "../router/router.ts";
 import type {
@@ -25,26 +24,16 @@ import type {
   ClusterView,
   ConnectionInfo,
   DeliverOptions,
-  NodeView,
   RejectionKind,
 } from "./contract.ts";
 import { ConnectionHealth } from "./health.ts";
 import { NodeStatuses, STATUS_PORT } from "./node_status.ts";
 import type { ResolvedOptions } from "./options.ts";
-import { rankTargets, type RankWeights } from "./rank_targets.ts";
+import { NO_RAFT, Overview } from "./overview.ts";
+import type { RankWeights } from "./rank_targets.ts";
 
 /** Shared by all connections without any. */
 const NO_TAGS: Readonly<Record<string, string>> = Object.freeze({});
-
-/** How a node stands that takes no part in Raft. */
-const NO_RAFT: RaftView = Object.freeze({
-  role: null,
-  leaderId: null,
-  term: null,
-  commitIndex: null,
-  status: "off",
-  reason: "this node takes no part in Raft (option raft: false)",
-});
 
 /** The port of the manager itself: it sends nothing, and hears of sessions after all other services. */
 const MANAGER_PORT = 4;
@@ -67,6 +56,7 @@ export class ClusterManager implements Cluster, AsyncDisposable {
   readonly nodeId: string;
   readonly #parts: ClusterParts;
   readonly #statuses: NodeStatuses;
+  readonly #overview: Overview;
   readonly #connections: ConnectionHealth;
   readonly #events: Emitter<ClusterEvents>;
   readonly #rejected: Record<RejectionKind, number> = {
@@ -94,6 +84,7 @@ export class ClusterManager implements Cluster, AsyncDisposable {
     this.nodeId = links.nodeId;
     this.#events = new Emitter(options.logger);
     this.#statuses = new NodeStatuses(links);
+    this.#overview = new Overview({ ...parts, statuses: this.#statuses });
     this.#connections = new ConnectionHealth({
       directory: parts.directory,
       outboxes: parts.outboxes,
@@ -106,7 +97,7 @@ export class ClusterManager implements Cluster, AsyncDisposable {
       down: ({ nodeId, incarnation }, reason) =>
         this.#events.emit("nodedown", { nodeId, incarnation, reason }),
     });
-    if (parts.raft !== undefined) parts.raft.knowledge = this.#knowledge();
+    if (parts.raft !== undefined) parts.raft.knowledge = this.#overview;
     parts.raft?.events.on("leaderchange", (event) => this.#events.emit("leaderchange", event));
     parts.raft?.events.on("statechange", (event) => this.#events.emit("statechange", event));
     parts.directory.onLost((connection) => this.#lost(connection));
@@ -281,18 +272,12 @@ export class ClusterManager implements Cluster, AsyncDisposable {
 
   /** The node a new client is best sent to, this one included; undefined while none qualifies. See `rankTargets`. */
   getOptimalNode(weights?: Partial<RankWeights>): string | undefined {
-    const candidates = this.#nodes().map((node) => ({
-      ...node,
-      draining: node.nodeId === this.nodeId
-        ? this.#statuses.own.draining
-        : this.#statuses.of(node.nodeId).draining,
-    }));
-    return rankTargets(candidates, weights)[0]?.nodeId;
+    return this.#overview.optimalNode(weights);
   }
 
   /** Peers with a live session, and this node, as connection counts by nodeId. */
   get connectionCounts(): Readonly<Record<string, number>> {
-    return Object.fromEntries(this.#nodes().map(({ nodeId, connections }) => [nodeId, connections]));
+    return Object.fromEntries(this.#overview.nodes().map(({ nodeId, connections }) => [nodeId, connections]));
   }
 
   // --- What all agree on: see RaftNode ---
@@ -322,16 +307,7 @@ export class ClusterManager implements Cluster, AsyncDisposable {
   }
 
   view(): ClusterView {
-    const { links, directory, raft } = this.#parts;
-    const { status, reason, ...standing } = raft?.view() ?? NO_RAFT;
-    return {
-      nodeId: this.nodeId,
-      incarnation: links.incarnation,
-      ...standing,
-      raft: { status, reason },
-      nodes: this.#nodes(),
-      connections: { local: directory.countOf(this.nodeId), total: directory.total },
-    };
+    return this.#overview.view();
   }
 
   stats(): ClusterStats {
@@ -387,35 +363,6 @@ export class ClusterManager implements Cluster, AsyncDisposable {
     // Last: the ends of the sessions still reach it.
     directory.stop();
     for (const connectionId of [...outboxes.ids()]) this.unregisterConnection(connectionId);
-  }
-
-  #knowledge(): NodeKnowledge {
-    const { directory } = this.#parts;
-    return {
-      describe: (nodeId) => nodeId === this.nodeId ? this.#statuses.own : this.#statuses.of(nodeId),
-      load: () => directory.total === 0 ? 0 : directory.countOf(this.nodeId) / directory.total,
-    };
-  }
-
-  #nodes(): NodeView[] {
-    const { links, directory } = this.#parts;
-    const own: NodeView = {
-      nodeId: this.nodeId,
-      status: "up",
-      latencyMs: 0,
-      quality: 100,
-      connections: directory.countOf(this.nodeId),
-      publicUrl: this.#statuses.own.publicUrl,
-    };
-    const peers = links.peers().map(({ nodeId, status, latencyMs, quality }): NodeView => ({
-      nodeId,
-      status,
-      latencyMs,
-      quality,
-      connections: directory.countOf(nodeId),
-      publicUrl: this.#statuses.of(nodeId).publicUrl,
-    }));
-    return [own, ...peers];
   }
 
   /** A newer connection has taken this node's own one's id. */
