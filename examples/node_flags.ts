@@ -114,7 +114,7 @@ const FLAGS: readonly { readonly [Name in keyof Required<NodeSettings>]: Flag<Na
     {
       name: "electionTimeoutMs",
       kind: milliseconds,
-      help: "ms without a leader until an election, up to twice as many (default: 500)",
+      help: "ms without a leader until an election (default: 500)",
     },
     { name: "heartbeatMs", kind: milliseconds, help: "ms between a leader's signs of life (default: 100)" },
     {

@@ -22,7 +22,7 @@ export interface OverviewContext {
   readonly links: Pick<Links, "nodeId" | "incarnation" | "peers">;
   readonly directory: Pick<Directory, "countOf" | "total">;
   readonly statuses: Pick<NodeStatuses, "own" | "of">;
-  readonly raft: Pick<RaftNode, "view"> | undefined;
+  readonly raft?: Pick<RaftNode, "view"> | undefined;
 }
 
 export class Overview implements NodeKnowledge {
