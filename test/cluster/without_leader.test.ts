@@ -18,11 +18,9 @@ describe("routing without a leader", () => {
   test("reaches connections when the majority is gone", async () => {
     const sim = new SimCluster(52);
     const ids = ["a", "b", "c", "d", "e"];
-    const nodes = [];
-    for (const id of ids) {
-      nodes.push(await sim.node(id, { raft: true, nodes: ids.filter((other) => other !== id) }));
-    }
-    const [a, b] = nodes as [typeof nodes[0], typeof nodes[0]];
+    for (const id of ids) await sim.node(id, { raft: true, nodes: ids.filter((other) => other !== id) });
+    const { nodes } = sim;
+    const [a, b] = nodes as [SimClusterNode, SimClusterNode];
     await sim.clock.runUntil(() => nodes.every(({ cluster }) => cluster.leaderId !== null), 20_000);
     sim.hub.partition([["a", "b"], ["c"], ["d"], ["e"]]);
     const alice = b.connect("alice");
