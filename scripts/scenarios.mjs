@@ -46,6 +46,24 @@ export const scenarios = {
       "test/processes/adversity.mixed.test.ts",
     ],
   },
+  raft: {
+    claim: "The replicated state is linearizable whatever befalls nodes and ways, in simulation.",
+    files: [
+      "test/raft/node/forming.test.ts",
+      "test/raft/node/reforming.test.ts",
+      "test/raft/node/members.test.ts",
+      "test/raft/node/linearizable.test.ts",
+    ],
+  },
+  "raft-processes": {
+    claim:
+      "Real nodes lose no acknowledged write, whoever is killed, wiped or restarted; lists that differ form nothing.",
+    files: [
+      "test/raft/processes/leader_kills.mixed.test.ts",
+      "test/raft/processes/losses.mixed.test.ts",
+      "test/raft/processes/lists.mixed.test.ts",
+    ],
+  },
   processes: {
     claim:
       "A killed or paused node of any runtime is cleared in time and returns; no message is falsely delivered.",

@@ -47,7 +47,7 @@ export interface ClusterView {
   readonly term: number | null;
   readonly commitIndex: number | null;
   /** `on` while there is a leader, as far as this node knows; else why there is none, for people. */
-  readonly raft: Pick<RaftView, "status" | "reason">;
+  readonly raft: Pick<RaftView, "status" | "reason" | "members">;
   /** This node first, then every node it has met in this run. */
   readonly nodes: readonly NodeView[];
   readonly connections: { readonly local: number; readonly total: number };

@@ -15,6 +15,7 @@ export const NO_RAFT: RaftView = Object.freeze({
   term: null,
   commitIndex: null,
   status: "off",
+  members: [],
   reason: "this node takes no part in Raft (option raft: false)",
 });
 
@@ -34,12 +35,12 @@ export class Overview implements NodeKnowledge {
 
   view(): ClusterView {
     const { links, directory, raft } = this.#context;
-    const { status, reason, ...standing } = raft?.view() ?? NO_RAFT;
+    const { status, reason, members, ...standing } = raft?.view() ?? NO_RAFT;
     return {
       nodeId: links.nodeId,
       incarnation: links.incarnation,
       ...standing,
-      raft: { status, reason },
+      raft: { status, reason, members },
       nodes: this.nodes(),
       connections: { local: directory.countOf(links.nodeId), total: directory.total },
     };

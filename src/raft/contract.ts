@@ -16,6 +16,21 @@ export interface RaftView {
   /** `on`: there is a leader, as far as this node knows. `off`: there is none, and `reason` says why. */
   readonly status: "on" | "off";
   readonly reason: string | null;
+  /** Ascending by nodeId; empty while this node belongs to no cluster. */
+  readonly members: readonly RaftMemberView[];
+}
+
+/** A member of the cluster, as the replicated state has it. */
+export interface RaftMemberView {
+  readonly nodeId: string;
+  /** Whether its vote counts; others learn. */
+  readonly votes: boolean;
+  /** It keeps no state, and never leads. */
+  readonly witness: boolean;
+  /** As the leader saw it last. */
+  readonly status: "up" | "down" | "draining";
+  readonly incarnation: string;
+  readonly publicUrl: string | null;
 }
 
 export interface RaftEvents {

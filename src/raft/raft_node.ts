@@ -174,7 +174,15 @@ export class RaftNode implements LinkService {
     const status = reason === null ? "on" : "off";
     const { leaderId } = this;
     const { term = null, commit: commitIndex = null } = member?.raw.status() ?? {};
-    return { role: member?.role ?? null, leaderId, term, commitIndex, status, reason };
+    return {
+      role: member?.role ?? null,
+      leaderId,
+      term,
+      commitIndex,
+      status,
+      reason,
+      members: this.#roster.members(),
+    };
   }
 
   // --- What can be asked of it ---

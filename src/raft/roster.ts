@@ -1,5 +1,6 @@
 /** Who is who: raftIds, nodes, and what this node sees of them now. */
 import type { Links } from "../link/contract.ts";
+import type { RaftMemberView } from "./contract.ts";
 import type { RaftId } from "./core/types.ts";
 import type { Identity } from "./identity.ts";
 import type { RaftMember } from "./member.ts";
@@ -56,6 +57,19 @@ export class Roster {
       present.set(nodeId, { identity, incarnation, ...knowledge().describe(nodeId) });
     }
     return present;
+  }
+
+  /** The members that the replicated state knows, ascending by nodeId. */
+  members(): RaftMemberView[] {
+    const member = this.#context.member();
+    if (member === undefined) return [];
+    const { voters, members } = member;
+    return members.flatMap((raftId): RaftMemberView[] => {
+      const record = member.state.member(raftId);
+      if (record === undefined) return [];
+      const { nodeId, witness, status, incarnation, publicUrl } = record;
+      return [{ nodeId, votes: voters.includes(raftId), witness, status, incarnation, publicUrl }];
+    }).sort((a, b) => a.nodeId < b.nodeId ? -1 : 1);
   }
 
   whyNoLeader(): string {

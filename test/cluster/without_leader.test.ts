@@ -11,7 +11,7 @@ describe("routing without a leader", () => {
     expect(await sim.settle(a.cluster.routeText("alice", "hello"))).toBe(true);
     expect(alice.received).toEqual(["hello"]);
     expect(a.cluster.leaderId).toBeNull();
-    expect(a.cluster.view().raft).toEqual({ status: "off", reason: "waiting for c" });
+    expect(a.cluster.view().raft).toEqual({ status: "off", reason: "waiting for c", members: [] });
     await sim.stop();
   });
 

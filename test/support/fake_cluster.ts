@@ -169,7 +169,7 @@ export class FakeCluster implements ServedCluster {
       leaderId: null,
       term: null,
       commitIndex: null,
-      raft: { status: "off", reason: "a fake has no Raft" },
+      raft: { status: "off", reason: "a fake has no Raft", members: [] },
       nodes: [{ ...node, publicUrl: null }],
       connections: { local, total: local },
     };

@@ -31,6 +31,7 @@ describe("forming a cluster", () => {
       commitIndex: null,
       status: "off",
       reason: "waiting for b, c",
+      members: [],
     });
     await sim.node("b", { nodes: ["a", "c"] });
     await sim.clock.advance(5_000);

@@ -40,6 +40,31 @@ describe("members", () => {
     await sim.stop();
   });
 
+  test("are told of by every node: who votes, who is there, in which run", async () => {
+    const sim = new SimRaft(28);
+    const [a, b, c] = await sim.listed(["a", "b", "c"]) as [SimRaftNode, SimRaftNode, SimRaftNode];
+    await sim.led();
+    a.raft.knowledge = {
+      describe: (nodeId) => ({ publicUrl: `ws://${nodeId}`, draining: false }),
+      load: () => 0,
+    };
+    await sim.settle(a.raft.transferLeadership("a"));
+    await c.kill();
+    const statuses = (): string[] => b.raft.view().members.map(({ nodeId, status }) => `${nodeId} ${status}`);
+    await sim.clock.runUntil(() => statuses().includes("c down"), 20_000);
+    expect(
+      b.raft.view().members.map((
+        { nodeId, votes, witness, publicUrl },
+      ) => [nodeId, votes, witness, publicUrl]),
+    )
+      .toEqual([["a", true, false, "ws://a"], ["b", true, false, "ws://b"], ["c", true, false, "ws://c"]]);
+    expect(b.raft.view().members[0]?.incarnation).toBe(a.links.incarnation);
+    await c.start();
+    await sim.clock.runUntil(() => statuses().join() === "a up,b up,c up", 20_000);
+    expect(b.raft.view().members[2]?.incarnation).toBe(c.links.incarnation);
+    await sim.stop();
+  });
+
   test("removing a node that is no member is refused by name", async () => {
     const sim = new SimRaft(23);
     const [a] = await sim.listed(["a", "b"]) as [SimRaftNode];

@@ -1,5 +1,6 @@
 /** Real processes of three runtimes that lose their disks, or have none, and what is left of the state. */
 import { describe, expect, test } from "bun:test";
+import { freePort } from "../../support/getting.ts";
 import { RUNTIMES } from "../../support/runtimes.ts";
 import { scale } from "../../support/scale.ts";
 import { HttpKeyValue } from "../linearizability/http_client.ts";
@@ -41,6 +42,24 @@ async function returned(fleet: StateFleet, node: StateNode): Promise<void> {
 }
 
 describe("three nodes of three runtimes", () => {
+  test(
+    "take a node back that returns with its disk at another address",
+    async () => {
+      await using fleet = await StateFleet.start(RUNTIMES, { storage: true });
+      const ledger = new Ledger();
+      await fleet.settled();
+      const [first, , moving] = fleet.nodes as [StateNode, StateNode, StateNode];
+      await ledger.write(first, "before", "it moved");
+      await moving.kill();
+      moving.moveTo(await freePort());
+      await ledger.write(first, "while", "it was away");
+      await moving.start();
+      await returned(fleet, moving);
+      await ledger.check(fleet.nodes);
+    },
+    PATIENCE_MS,
+  );
+
   test(
     "with storage have their state when all were killed at once, and when their disks were wiped one at a time",
     async () => {

@@ -29,17 +29,19 @@ interface NodeSpec {
 export class StateNode {
   readonly nodeId: string;
   readonly runtime: Runtime;
-  /** Of its HTTP API: `http://127.0.0.1:port`. */
-  readonly url: string;
-  readonly #spec: NodeSpec;
+  #spec: NodeSpec;
   #child: Child | undefined;
   #paused = false;
 
   constructor(spec: NodeSpec) {
     this.nodeId = spec.nodeId;
     this.runtime = spec.runtime;
-    this.url = `http://127.0.0.1:${spec.port}`;
     this.#spec = spec;
+  }
+
+  /** Of its HTTP API: `http://127.0.0.1:port`. */
+  get url(): string {
+    return `http://127.0.0.1:${this.#spec.port}`;
   }
 
   /** From `start` to `kill`, even when it has ended by itself: a node that cannot live must not go unseen. */
@@ -78,6 +80,12 @@ export class StateNode {
   resume(): void {
     this.#child?.signal("SIGCONT");
     this.#paused = false;
+  }
+
+  /** Lets it listen elsewhere when it starts again; its own list still names the others. */
+  moveTo(port: number): void {
+    if (this.running) throw new Error(`${this.nodeId} runs: it cannot move`);
+    this.#spec = { ...this.#spec, port };
   }
 
   /** Takes its disk away, as long as it does not run. */
