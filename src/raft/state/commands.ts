@@ -34,7 +34,7 @@ export type Command =
   | { readonly kind: "close-session"; readonly session: number }
   | { readonly kind: "set"; readonly key: string; readonly value: Uint8Array }
   | { readonly kind: "delete"; readonly key: string }
-  /** `expected`: the revision at which the key was last changed; 0: it must not exist. `value` null deletes. */
+  /** `expected`: the revision at which the key was last changed, 0 if it must not exist. Null deletes. */
   | {
     readonly kind: "compare-and-set";
     readonly key: string;
@@ -86,7 +86,7 @@ export function encodeEnvelope(envelope: Envelope): Uint8Array<ArrayBuffer> {
   return encodeCbor(fields);
 }
 
-/** The envelope in `bytes`, which `encodeEnvelope` must have written; values in it are views. Throws `malformed`. */
+/** The envelope in `bytes`; values in it are views. Throws `malformed` unless `encodeEnvelope` wrote it. */
 export function decodeEnvelope(bytes: Uint8Array): Envelope {
   return readEnvelope(decodePlain(bytes, "an entry"));
 }

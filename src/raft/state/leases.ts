@@ -80,7 +80,7 @@ export class Leases {
     this.#bytes -= leaseBytes(lease.name, lease.holder);
   }
 
-  /** The cluster is re-formed: tokens go on above `tokenFloor`, and no entry of the new log renewed anything. */
+  /** The cluster is re-formed: tokens go on above `tokenFloor`; no entry of the new log renewed anything. */
   reform(tokenFloor: number): void {
     this.#lastToken = Math.max(this.#lastToken, tokenFloor);
     for (const [name, lease] of this.#leases) this.#leases.set(name, { ...lease, renewedAt: 0 });

@@ -4,7 +4,7 @@
 export const KEY_BYTES_MAX = 512;
 /** Bytes of a value: 1 MiB. */
 export const VALUE_BYTES_MAX = 1_048_576;
-/** Bytes of all keys, values, lease names and holders, with `ITEM_BYTES` for each key and each lease: 16 MiB. */
+/** Bytes of all keys, values, lease names and holders, and `ITEM_BYTES` for each key and lease: 16 MiB. */
 export const STATE_BYTES_MAX = 16_777_216;
 /** Bytes that a key or a lease counts besides its own, so that many small ones stay bounded too. */
 export const ITEM_BYTES = 64;

@@ -30,7 +30,7 @@ export class OrderedKeys {
     if (block.length === 0) blocks.splice(at, 1);
   }
 
-  /** Of `all`, the keys that were added and not deleted: those with `prefix` behind `after`, at most `limit`. */
+  /** At most `limit` keys with `prefix` that come behind `after`; `all` has those added and not deleted. */
   page(all: ReadonlyMap<string, unknown>, prefix: string, after: string, limit: number): string[] {
     const blocks = this.#blocks ??= inBlocks([...all.keys()].sort());
     const from = after > prefix ? after : prefix;

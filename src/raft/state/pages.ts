@@ -1,6 +1,7 @@
 /**
- * Rows in pages: each page is the length of its CBOR (32 bits, big-endian) and a CBOR list of rows. Pages keep
- * cbor-x from growing its buffer, which it never gives back, to several times the whole.
+ * Rows in pages: each page is the length of its CBOR (32 bits, big-endian) and a CBOR list of rows. Raw bytes
+ * may stand between pages; whoever reads knows from the rows how many. Pages keep cbor-x from growing its
+ * buffer, which it never gives back, to several times the whole, and raw bytes are copied once.
  */
 import { type Bytes, viewOf } from "../../lib/bytes.ts";
 import { encodeCbor } from "../../lib/cbor.ts";
@@ -13,16 +14,26 @@ export const PAGE_BYTES = 65_536;
 const LENGTH_BYTES = 4;
 
 export class PageWriter {
-  readonly #pages: Bytes[] = [];
+  /** Pages, and raw bytes as they are. */
+  readonly #parts: { readonly bytes: Uint8Array; readonly isPage: boolean }[] = [];
   #rows: (readonly Field[])[] = [];
   #rowsBytes = 0;
   #bytes = 0;
 
-  /** `bytes`: how large the row is, about. What is written must depend on the state alone, and so must this. */
+  /**
+   * `bytes`: how large the row is, about. What is written must depend on the state alone, and so must this.
+   */
   row(row: readonly Field[], bytes: number): void {
     this.#rows.push(row);
     this.#rowsBytes += bytes;
     if (this.#rowsBytes >= PAGE_BYTES) this.#endPage();
+  }
+
+  /** They are read only by `take`. */
+  raw(bytes: Uint8Array): void {
+    this.#endPage();
+    this.#parts.push({ bytes, isPage: false });
+    this.#bytes += bytes.byteLength;
   }
 
   take(): Bytes {
@@ -30,19 +41,22 @@ export class PageWriter {
     const whole = new Uint8Array(this.#bytes);
     const view = viewOf(whole);
     let at = 0;
-    for (const page of this.#pages) {
-      view.setUint32(at, page.byteLength);
-      whole.set(page, at + LENGTH_BYTES);
-      at += LENGTH_BYTES + page.byteLength;
+    for (const { bytes, isPage } of this.#parts) {
+      if (isPage) {
+        view.setUint32(at, bytes.byteLength);
+        at += LENGTH_BYTES;
+      }
+      whole.set(bytes, at);
+      at += bytes.byteLength;
     }
     return whole;
   }
 
   #endPage(): void {
     if (this.#rows.length === 0) return;
-    const page = encodeCbor(this.#rows);
-    this.#pages.push(page);
-    this.#bytes += LENGTH_BYTES + page.byteLength;
+    const bytes = encodeCbor(this.#rows);
+    this.#parts.push({ bytes, isPage: true });
+    this.#bytes += LENGTH_BYTES + bytes.byteLength;
     this.#rows = [];
     this.#rowsBytes = 0;
   }
@@ -68,6 +82,15 @@ export class PageReader {
 
   *rows(count: number): Iterable<readonly unknown[]> {
     for (let read = 0; read < count; read++) yield this.row();
+  }
+
+  /** A view of the raw bytes behind a page, of which all rows are read. */
+  raw(length: number): Uint8Array {
+    const from = this.#at;
+    if (this.#next < this.#rows.length) throw malformed("has a row too many");
+    if (length > this.#bytes.byteLength - from) throw malformed("ends too early");
+    this.#at += length;
+    return this.#bytes.subarray(from, this.#at);
   }
 
   end(): void {

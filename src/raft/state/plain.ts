@@ -1,7 +1,7 @@
 /**
- * Which CBOR this room reads. CBOR can say one thing in several ways, and cbor-x knows extensions some of which
- * depend on what it decoded earlier: a node that joined later might read another command, or none, in the same
- * entry. So only what `encodeCbor` writes for fields gets to the decoder.
+ * Which CBOR this room reads. CBOR can say one thing in several ways, and cbor-x knows extensions of which
+ * some depend on what it decoded earlier: a node that joined later might read another command, or none, in
+ * the same entry. So only what `encodeCbor` writes for fields gets to the decoder.
  */
 import { decodeCbor } from "../../lib/cbor.ts";
 import { FlotillaError, reasonOf } from "../../lib/errors.ts";
@@ -9,7 +9,7 @@ import { FlotillaError, reasonOf } from "../../lib/errors.ts";
 const MAJOR_WHOLE = 0, MAJOR_BYTES = 2, MAJOR_LIST = 4;
 const FALSE = 0xf4, TRUE = 0xf5, NULL = 0xf6, FLOAT64 = 0xfb;
 
-/** The value in `bytes`, byte strings in it as views. Throws `malformed`; `what` names the bytes in the message. */
+/** The value in `bytes`, byte strings in it as views. Throws `malformed`; the message calls them `what`. */
 export function decodePlain(bytes: Uint8Array, what: string): unknown {
   if (!isPlain(bytes)) throw new FlotillaError("malformed", `read ${what}: not the CBOR of this room`);
   try {

@@ -176,9 +176,10 @@ export class ReplicatedState {
   }
 
   /**
-   * The state as the first of a re-formed cluster: the same map, revision, sessions and leases, as of entry 0;
-   * a new id, its own at the end of the lineage, tokens above `tokenFloor` and above all that were granted.
-   * Members that are not among the new ones are forgotten. This state stays as it is. Throws `invalid-option`.
+   * The state as the first of a re-formed cluster: the same map, revision, sessions and leases, as of entry
+   * 0; a new id, its own at the end of the lineage, tokens above `tokenFloor` and all that were granted.
+   * Members that are not among the new ones are forgotten. This state stays as it is. Throws
+   * `invalid-option`.
    */
   reform(formation: Reformation): ReplicatedState {
     demandSound(formation, []);

@@ -79,7 +79,7 @@ export class Sessions {
     this.#results -= before - results.size;
   }
 
-  /** `sequence` is not below the floor, and was not remembered before. A session that ended remembers nothing. */
+  /** `sequence` is not below the floor and was not remembered. A session that ended remembers nothing. */
   remember(session: Session, sequence: number, result: Result): void {
     if (this.#sessions.get(session.id) !== session) return;
     this.forgetBelow(session, sequence - RESULTS_PER_SESSION_MAX + 1);

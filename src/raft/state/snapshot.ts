@@ -1,7 +1,7 @@
 /**
- * The whole state in bytes. Rows, in pages: a head, then values (`value_rows.ts`), leases, sessions, ended sessions, members and
- * forgotten members, as many of each as the head says. Each stands in the order in which the state keeps it,
- * which follows from the state alone, so that equal states give equal bytes.
+ * The whole state in bytes. Rows, in pages: a head, then values (`value_rows.ts`), leases, sessions, ended
+ * sessions, members and forgotten members, as many of each as the head says. Each stands in the order in
+ * which the state keeps it, which follows from the state alone, so that equal states give equal bytes.
  */
 import { FlotillaError } from "../../lib/errors.ts";
 import { asTuple, asWhole } from "../../lib/shape.ts";
