@@ -12,7 +12,10 @@ import type { Applied } from "./state/replicated_state.ts";
 import type { Result } from "./state/results.ts";
 import { type Wait, type WaitOptions, Waits, type WaitsHost } from "./waits.ts";
 
-/** Commands of this node that may wait for their results; the state remembers no more of one session. */
+/**
+ * From the oldest command of this node that waits for its result to the newest: the state takes none of one session
+ * that is further behind.
+ */
 const OUTSTANDING_MAX = 4_096;
 /** Payload of proposals that travel together, bytes. */
 const BATCH_BYTES = 32_768;
@@ -62,6 +65,13 @@ export class Proposer {
   async run(command: Command, options: WaitOptions = {}): Promise<Result> {
     const sequence = this.#sequence + 1, session = this.#session;
     const payload = this.#encode(sequence, command);
+    const [oldest = sequence] = this.#outstanding.keys();
+    if (sequence - oldest >= OUTSTANDING_MAX) {
+      throw this.#waits.error(
+        "backpressure",
+        `${command.kind}: ${OUTSTANDING_MAX} commands came after one that waits`,
+      );
+    }
     const wait = this.#waits.begin<Result>(options);
     this.#sequence = sequence;
     const outstanding: Outstanding = {

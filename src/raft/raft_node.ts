@@ -274,6 +274,7 @@ export class RaftNode implements LinkService {
       // Nothing that rests on what could not be kept was sent.
       return this.#life.suspend(`its storage failed: ${reasonOf(thrown)}`);
     }
+    this.#watches.wake();
     this.#noticeLeader(active);
   }
 
@@ -367,6 +368,7 @@ export class RaftNode implements LinkService {
 
   #restored(): void {
     this.#watches.restored(this.#life.member?.state.revision ?? 0);
+    this.#schedule();
     this.#reads.applied();
   }
 

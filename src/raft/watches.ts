@@ -3,66 +3,69 @@ import { FlotillaError } from "../lib/errors.ts";
 import type { StateChange, WatchOptions } from "./contract.ts";
 import { WatchHub } from "./state/watches.ts";
 
-/** One watcher: where it stands in the hub's history, and how to wake it. */
-interface Watcher {
-  next: number;
-  wake: (() => void) | undefined;
-}
-
 export class Watches {
-  #hub = new WatchHub(0);
-  readonly #watchers = new Set<Watcher>();
+  readonly #hub = new WatchHub(0);
+  /** Counts the times when the map was replaced: whoever watched another one may have seen what this one lacks. */
+  #epoch = 0;
+  #news = false;
   #stopped = false;
 
-  /** A change was applied. */
+  /** A change was applied; watchers hear of it at the next `wake`. */
   changed(change: StateChange): void {
     this.#hub.push(change);
-    this.#wakeAll();
+    this.#news = true;
   }
 
   /** The map was replaced by one at `revision`: what was before is not known here. */
   restored(revision: number): void {
-    this.#hub = new WatchHub(revision);
-    this.#wakeAll();
+    // Whoever has seen exactly so much goes on.
+    if (revision < this.#hub.revision) this.#epoch++;
+    this.#hub.restart(revision);
+    this.#news = true;
+  }
+
+  /** To be called after a batch of the above. */
+  wake(): void {
+    if (!this.#news) return;
+    this.#news = false;
+    this.#hub.wake();
   }
 
   stop(): void {
     this.#stopped = true;
-    this.#wakeAll();
+    this.#hub.wake();
   }
 
   /** `present`: the revision from which a watch without `afterRevision` begins. */
   async *watch(options: WatchOptions, present: number): AsyncGenerator<StateChange, void, undefined> {
     const { prefix = "", afterRevision = present, signal } = options;
-    const watcher: Watcher = { next: afterRevision, wake: undefined };
-    const wake = (): void => watcher.wake?.();
-    signal?.addEventListener("abort", wake);
-    this.#watchers.add(watcher);
+    const epoch = this.#epoch;
+    let revision = afterRevision;
+    let wake = (): void => {};
+    const woken = (): void => wake();
+    const leave = this.#hub.watch(woken);
+    signal?.addEventListener("abort", woken);
     try {
       while (!this.#isOver(signal)) {
-        const changes = this.#hub.changesSince(watcher.next);
+        const changes = epoch === this.#epoch ? this.#hub.changesSince(revision) : "compacted";
         if (changes === "compacted") {
-          throw new FlotillaError("compacted", `watch after revision ${watcher.next}: changes were missed`);
+          throw new FlotillaError("compacted", `watch after revision ${revision}: changes were missed`);
         }
         for (const change of changes) {
-          watcher.next = change.revision;
+          ({ revision } = change);
           if (change.key.startsWith(prefix)) yield change;
           if (this.#isOver(signal)) return;
         }
         if (changes.length > 0) continue;
-        await new Promise<void>((resolve) => void (watcher.wake = resolve));
+        await new Promise<void>((resolve) => void (wake = resolve));
       }
     } finally {
-      this.#watchers.delete(watcher);
-      signal?.removeEventListener("abort", wake);
+      leave();
+      signal?.removeEventListener("abort", woken);
     }
   }
 
   #isOver(signal: AbortSignal | undefined): boolean {
     return this.#stopped || signal?.aborted === true;
-  }
-
-  #wakeAll(): void {
-    for (const watcher of this.#watchers) watcher.wake?.();
   }
 }
