@@ -2,10 +2,9 @@
 import { createCluster, type ServableCluster } from "../../src/create.ts";
 import type { ClusterOptions } from "../../src/cluster/options.ts";
 import { seededRandom } from "../../src/lib/random.ts";
-import { MemoryHub, type MemoryHubOptions } from "../../transports/memory.ts";
 import { FakeSink } from "./fake_sink.ts";
-import { pendingCrypto } from "./pending_crypto.ts";
-import { SimClock, type SimView } from "./sim_clock.ts";
+import { SimBase } from "./sim_base.ts";
+import type { SimView } from "./sim_clock.ts";
 
 export class SimClusterNode {
   readonly cluster: ServableCluster;
@@ -37,21 +36,8 @@ export class SimClusterNode {
   }
 }
 
-export class SimCluster {
-  readonly clock: SimClock = new SimClock({ pending: pendingCrypto });
-  readonly hub: MemoryHub;
+export class SimCluster extends SimBase {
   readonly nodes: SimClusterNode[] = [];
-  #seed: number;
-
-  constructor(seed: number, hubOptions: Omit<MemoryHubOptions, "clock" | "random"> = {}) {
-    this.#seed = seed;
-    this.hub = new MemoryHub({ clock: this.clock, random: seededRandom(seed), ...hubOptions });
-  }
-
-  nextSeed(): number {
-    return ++this.#seed;
-  }
-
   async node(nodeId: string, options: Partial<ClusterOptions> = {}): Promise<SimClusterNode> {
     const node = new SimClusterNode(this, nodeId, options);
     this.nodes.push(node);
@@ -69,15 +55,6 @@ export class SimCluster {
     return running.every(({ cluster }) =>
       cluster.view().nodes.filter(({ status }) => status === "up").length === running.length
     );
-  }
-
-  /** Lets time pass until `promise` has settled, at most `limitMs`. */
-  async settle<Value>(promise: Promise<Value>, limitMs = 60_000): Promise<Value> {
-    let settled = false;
-    const watched = promise.finally(() => void (settled = true));
-    watched.catch(() => {});
-    await this.clock.runUntil(() => settled, limitMs);
-    return await watched;
   }
 
   async stop(): Promise<void> {

@@ -7,9 +7,8 @@ import type { DownReason, Lane, Session } from "../../src/link/contract.ts";
 import { ClusterLinks } from "../../src/link/links.ts";
 import type { LinkOptions } from "../../src/link/options.ts";
 import type { ClusterTransport } from "../../src/transport.ts";
-import { MemoryHub, type MemoryHubOptions } from "../../transports/memory.ts";
-import { pendingCrypto } from "./pending_crypto.ts";
-import { SimClock, type SimView } from "./sim_clock.ts";
+import { SimBase } from "./sim_base.ts";
+import type { SimView } from "./sim_clock.ts";
 
 export const TEST_PORT = 7;
 
@@ -91,21 +90,8 @@ export class SimNode {
   }
 }
 
-export class SimLinks {
-  readonly clock: SimClock = new SimClock({ pending: pendingCrypto });
-  readonly hub: MemoryHub;
+export class SimLinks extends SimBase {
   readonly #nodes: SimNode[] = [];
-  #seed: number;
-
-  constructor(seed: number, hubOptions: Omit<MemoryHubOptions, "clock" | "random"> = {}) {
-    this.#seed = seed;
-    this.hub = new MemoryHub({ clock: this.clock, random: seededRandom(seed), ...hubOptions });
-  }
-
-  nextSeed(): number {
-    return ++this.#seed;
-  }
-
   node(nodeId: string, options: Partial<LinkOptions> = {}, logger: Logger = silentLogger): SimNode {
     const node = new SimNode(this, nodeId, options, logger);
     this.#nodes.push(node);

@@ -10,9 +10,8 @@ import { RaftNode } from "../../src/raft/raft_node.ts";
 import { type Keeper, MemoryRaftStorage, MirroredStorage, type RaftStorage } from "../../src/raft/storage.ts";
 import { drawRaftId, memberWith } from "../../src/raft/stored_member.ts";
 import type { ClusterTransport } from "../../src/transport.ts";
-import { MemoryHub, type MemoryHubOptions } from "../../transports/memory.ts";
-import { pendingCrypto } from "./pending_crypto.ts";
-import { SimClock, type SimView } from "./sim_clock.ts";
+import { SimBase } from "./sim_base.ts";
+import type { SimView } from "./sim_clock.ts";
 
 /** A medium that keeps everything and fails when told to. */
 class SimKeeper implements Keeper {
@@ -162,21 +161,8 @@ export class SimRaftNode {
   }
 }
 
-export class SimRaft {
-  readonly clock: SimClock = new SimClock({ pending: pendingCrypto });
-  readonly hub: MemoryHub;
+export class SimRaft extends SimBase {
   readonly nodes: SimRaftNode[] = [];
-  #seed: number;
-
-  constructor(seed: number, hubOptions: Omit<MemoryHubOptions, "clock" | "random"> = {}) {
-    this.#seed = seed;
-    this.hub = new MemoryHub({ clock: this.clock, random: seededRandom(seed), ...hubOptions });
-  }
-
-  nextSeed(): number {
-    return ++this.#seed;
-  }
-
   async node(nodeId: string, options: SimRaftOptions = {}): Promise<SimRaftNode> {
     const node = new SimRaftNode(this, nodeId, options);
     this.nodes.push(node);
@@ -197,15 +183,6 @@ export class SimRaft {
   async led(nodes: readonly SimRaftNode[] = this.nodes, limitMs = 30_000): Promise<SimRaftNode> {
     await this.clock.runUntil(() => leaderOf(nodes) !== undefined, limitMs);
     return leaderOf(nodes) as SimRaftNode;
-  }
-
-  /** Lets time pass until `promise` has settled, at most `limitMs`. */
-  async settle<Value>(promise: Promise<Value>, limitMs = 60_000): Promise<Value> {
-    let settled = false;
-    const watched = promise.finally(() => void (settled = true));
-    watched.catch(() => {});
-    await this.clock.runUntil(() => settled, limitMs);
-    return await watched;
   }
 
   async stop(): Promise<void> {
