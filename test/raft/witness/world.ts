@@ -38,7 +38,7 @@ export class WitnessWorld {
   readonly #cut = new Set<string>();
   /** The term of each committed entry, by index. */
   readonly committed: (number | undefined)[] = [undefined];
-  readonly leaders = new Map<number, RaftId>();
+  readonly leaders: Map<number, RaftId> = new Map();
   readonly #votes = new Map<number, RaftId>();
   readonly #roles = new Map<RaftId, Role>();
 
