@@ -21,7 +21,7 @@ import {
 import { Former } from "./former.ts";
 import type { RaftFrame } from "./frames.ts";
 import type { Expectation, Identity } from "./identity.ts";
-import { type MemberHost, RaftMember } from "./member.ts";
+import { type MemberHost, placeOf, RaftMember } from "./member.ts";
 import { decodeSnapshot, encodeSnapshot } from "./message_codec.ts";
 import type { Ticks } from "./options.ts";
 import type { PeerTable } from "./peer_table.ts";
@@ -207,13 +207,13 @@ export class ClusterLife {
 
   /** Tells a peer that it is a member. */
   welcome(nodeId: string): void {
-    const member = this.active, session = this.#context.peers.get(nodeId)?.session;
+    const member = this.active, { session, identity } = this.#context.peers.get(nodeId) ?? {};
     if (member === undefined || session === undefined) return;
     const now = this.#context.clock.now();
     if (now < (this.#welcomed.get(session) ?? -Infinity) + WELCOME_AGAIN_MS) return;
     this.#welcomed.set(session, now);
     const { clusterId, lineage } = member.state;
-    const snapshot = encodeSnapshot(member.snapshot());
+    const snapshot = encodeSnapshot(identity?.witness === true ? placeOf(member) : member.snapshot());
     this.#context.post.frame(session, { kind: "welcome", clusterId, lineage, snapshot });
   }
 

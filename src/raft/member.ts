@@ -219,3 +219,8 @@ export class RaftMember {
     return last;
   }
 }
+
+/** Where `member` stands, without its state: all that a witness begins with. */
+export function placeOf(member: RaftMember): Snapshot {
+  return { ...member.snapshot(), data: new Uint8Array() };
+}
