@@ -172,7 +172,12 @@ describe("the names of nodes", () => {
     expect(readdirSync(folder).length).toBe(names.length);
   });
 
-  test.each(["", "x".repeat(129), "a\u0000b", "\ud800"])("that cannot be are refused: %s", async (nodeId) => {
+  test.each([
+    ["nothing", ""],
+    ["too long", "x".repeat(129)],
+    ["a control character", "a\u0000b"],
+    ["half a character", "\ud800"],
+  ])("that cannot be are refused: %s", async (_name, nodeId) => {
     const error = await refusal(emptyFolder(), nodeId);
     expect([error.code, error.message.includes("not a nodeId")]).toEqual(["invalid-option", true]);
   });
