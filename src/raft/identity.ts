@@ -1,13 +1,14 @@
 /** What a node tells its peers of its part in Raft, and what it expects of them. */
 import { asBoolean, asList, asText, asTuple, asWhole } from "../lib/shape.ts";
+import { FlotillaError, shown } from "../lib/errors.ts";
 import { NODE_ID_BYTES_MAX } from "../lib/limits.ts";
 import { POSITION_MAX } from "./core/message_check.ts";
 import type { RaftId } from "./core/types.ts";
+import { CLUSTER_ID, RAFT_ID_MAX } from "./stored_member.ts";
 
 /** Entries of a node list, and with them members of a formation. */
 export const MEMBERS_MAX = 256;
 const LINEAGE_MAX = 16;
-const CLUSTER_ID_CHARACTERS = 16;
 const ENTRY_BYTES_MAX = 2_048;
 
 /** With whom a node without a cluster is ready to form one. */
@@ -30,6 +31,8 @@ export interface Identity {
   readonly members: number;
   /** Somebody has written to the state it holds. */
   readonly hasData: boolean;
+  /** It knows a leader of its cluster. */
+  readonly led: boolean;
   /** It was taken out of its cluster while it ran, and stays out until it starts again. */
   readonly removed: boolean;
   readonly witness: boolean;
@@ -40,8 +43,9 @@ export interface Identity {
 
 /** The identity as plain values for CBOR. */
 export function identityFields(identity: Identity): unknown[] {
-  const { raftId, clusterId, lineage, lastTerm, lastIndex, members, hasData, removed, witness, expects } =
+  const { raftId, clusterId, lineage, lastTerm, lastIndex, members, hasData, led, removed, witness } =
     identity;
+  const { expects, score } = identity;
   const expected = expects.kind === "list" ? [expects.nodeIds, expects.unresolved] : expects.count;
   return [
     raftId,
@@ -51,10 +55,11 @@ export function identityFields(identity: Identity): unknown[] {
     lastIndex,
     members,
     hasData,
+    led,
     removed,
     witness,
     expected,
-    identity.score,
+    score,
   ];
 }
 
@@ -68,11 +73,12 @@ export function asIdentity(value: unknown): Identity {
     lastIndex,
     members,
     hasData,
+    led,
     removed,
     witness,
     expected,
     score,
-  ] = asTuple(value, 11, "an identity");
+  ] = asTuple(value, 12, "an identity");
   return {
     raftId: asRaftId(raftId),
     clusterId: clusterId === null ? null : asClusterId(clusterId),
@@ -81,6 +87,7 @@ export function asIdentity(value: unknown): Identity {
     lastIndex: asPosition(lastIndex, "an index"),
     members: asWhole(members, 0, Number.MAX_SAFE_INTEGER, "a number of members"),
     hasData: asBoolean(hasData, "whether there is data"),
+    led: asBoolean(led, "whether it has a leader"),
     removed: asBoolean(removed, "whether it was removed"),
     witness: asBoolean(witness, "whether it is a witness"),
     expects: asExpectation(expected),
@@ -89,12 +96,12 @@ export function asIdentity(value: unknown): Identity {
 }
 
 export function asRaftId(value: unknown): RaftId {
-  return asWhole(value, 1, Number.MAX_SAFE_INTEGER, "a raftId");
+  return asWhole(value, 1, RAFT_ID_MAX, "a raftId");
 }
 
 export function asClusterId(value: unknown): string {
-  const text = asText(value, CLUSTER_ID_CHARACTERS, "a cluster id", CLUSTER_ID_CHARACTERS);
-  return text;
+  if (typeof value === "string" && CLUSTER_ID.test(value)) return value;
+  throw new FlotillaError("malformed", `expected a cluster id of 16 hexadecimal digits, got ${shown(value)}`);
 }
 
 export function asPosition(value: unknown, what: string): number {

@@ -5,7 +5,7 @@ import type { RaftMember } from "./member.ts";
 import type { PeerTable } from "./peer_table.ts";
 import { Handover } from "./score.ts";
 import { type Command, encodeEnvelope } from "./state/commands.ts";
-import { type Errands, errandsOf, type PresentNode } from "./steward.ts";
+import { type Errands, errandsOf, type PresentNode, type Retirement } from "./steward.ts";
 
 export interface LeaderDutiesContext {
   readonly clock: Clock;
@@ -15,7 +15,7 @@ export interface LeaderDutiesContext {
   present(): ReadonlyMap<string, PresentNode>;
   score(): number;
   welcome(nodeId: string): void;
-  retire(nodeId: string, again: boolean): void;
+  retire(retirement: Retirement): void;
 }
 
 export class LeaderDuties {
@@ -44,7 +44,7 @@ export class LeaderDuties {
     if (raw.termAt(status.applied) !== status.term || status.applied < this.#lastIndex) return;
     const errands = this.#errands(member);
     for (const nodeId of errands.welcome) this.#context.welcome(nodeId);
-    for (const { nodeId, again } of errands.retire) this.#context.retire(nodeId, again);
+    for (const retirement of errands.retire) this.#context.retire(retirement);
     const commands: Command[] = [...errands.commands];
     for (const { name, token, renewedAt } of this.#leases.over(state, this.#context.clock.now())) {
       commands.push({ kind: "expire-lease", name, token, renewedAt });
@@ -68,6 +68,7 @@ export class LeaderDuties {
       lineage: state.lineage,
       configuration,
       records: new Map([...state.members()].map((record) => [record.raftId, record])),
+      isForgotten: (raftId) => state.isForgotten(raftId),
       present: this.#context.present(),
       commit,
       match: (raftId) => member.matchOf(raftId),

@@ -90,6 +90,7 @@ export class RaftNode implements LinkService {
     });
     this.#reads = new Reads({
       ...waits,
+      random,
       schedule,
       readIndex: (context) => this.#life.active?.raw.readIndex(context),
       applied: () => this.#life.member?.applied ?? 0,
@@ -110,7 +111,7 @@ export class RaftNode implements LinkService {
       present: () => this.#roster.present(),
       score: () => this.#score(),
       welcome: (nodeId) => this.#life.welcome(nodeId),
-      retire: (nodeId, again) => this.#life.retire(nodeId, again),
+      retire: (retirement) => this.#life.retire(retirement),
     });
     this.#requests = new MemberRequests({
       nodeId: this.nodeId,
@@ -171,8 +172,7 @@ export class RaftNode implements LinkService {
   view(): RaftView {
     const { member } = this.#life;
     const reason = this.#obstacle() ?? null;
-    const status = reason === null ? "on" : "off";
-    const { leaderId } = this;
+    const status = reason === null ? "on" : "off", { leaderId } = this;
     const { term = null, commit: commitIndex = null } = member?.raw.status() ?? {};
     return {
       role: member?.role ?? null,
@@ -239,16 +239,16 @@ export class RaftNode implements LinkService {
   }
 
   #message(session: Session, clusterId: string, message: Message): void {
-    const { active } = this.#life;
-    if (active === undefined || active.state.clusterId !== clusterId) return;
-    active.raw.step(message);
-    if (message.type === "snapshot") {
-      // The sender is told once it was taken in, which may be refused.
-      this.#work();
-      const { raftId } = active;
-      this.#post.frame(session, { kind: "snapshot-taken", raftId, index: message.snapshot.index });
-    }
+    if (this.#state !== "running") return;
+    const { active } = this.#life, isItself = this.#peers.identity(session)?.raftId === message.from;
+    // Nobody speaks for another member, even if it knows the secret.
+    if (isItself && active?.state.clusterId === clusterId) active.step(message);
     this.#schedule();
+    if (message.type !== "snapshot") return;
+    // What comes behind it in this turn should find the new state.
+    this.#work();
+    // Until it hears that, the leader sends nothing else; if it was not taken in, it will send it again.
+    this.#post.frame(session, { kind: "snapshot-taken", raftId: message.to, index: message.snapshot.index });
   }
 
   // --- Its turns ---
@@ -284,7 +284,7 @@ export class RaftNode implements LinkService {
     if (lead === before.raftId && (lead === 0 || term === before.term)) return;
     this.#lead = { raftId: lead, term };
     this.#duties.reset();
-    if (lead !== 0) this.#proposer.leaderChanged();
+    if (lead !== 0) { for (const part of [this.#proposer, this.#reads]) part.leaderChanged(); }
     this.#context.logger.info("the leader changed", { leader: this.leaderId, term });
     this.events.emit("leaderchange", { leaderId: this.leaderId, term });
     this.#schedule();
