@@ -10,7 +10,6 @@ import type { Session } from "../link/contract.ts";
 import type { RaftId, Snapshot } from "./core/types.ts";
 import {
   compareEnds,
-  confStateOf,
   endOf,
   judgeMember,
   judgeNewcomer,
@@ -19,6 +18,7 @@ import {
   type Scene,
 } from "./formation.ts";
 import { Former } from "./former.ts";
+import { foundingSnapshot } from "./founding.ts";
 import type { RaftFrame } from "./frames.ts";
 import type { Expectation, Identity } from "./identity.ts";
 import { Invitations, readWelcome } from "./invitations.ts";
@@ -27,15 +27,12 @@ import type { Ticks } from "./options.ts";
 import type { PeerTable } from "./peer_table.ts";
 import type { Post } from "./post.ts";
 import type { MemberRecord } from "./state/commands.ts";
-import { ReplicatedState } from "./state/replicated_state.ts";
 import type { Retirement } from "./steward.ts";
 import type { RaftStorage } from "./storage.ts";
-import { meetings } from "./strangers.ts";
+import { meetings, twinOf } from "./strangers.ts";
 
 /** Beats between two looks at who has not agreed yet. */
 const REMIND_BEATS = 5;
-/** Fencing tokens of a new cluster begin here: above all that one formed earlier can have given, 1,024 a ms. */
-const TOKENS_PER_MS = 1_024;
 
 export interface ClusterLifeContext {
   readonly nodeId: string;
@@ -133,7 +130,7 @@ export class ClusterLife {
       members: this.#member === undefined ? 0 : this.#member.members.length,
       hasData: state?.hasUserData ?? false,
       led: this.active?.led ?? false,
-      removed: this.#removed,
+      out: this.#removed || this.#suspended !== undefined,
       witness,
       expects: expected(),
       score: Math.round(score() / 5) * 5,
@@ -183,7 +180,7 @@ export class ClusterLife {
     if (!this.#unseen) return;
     this.#unseen = false;
     if (this.#storage === undefined || this.#suspended !== undefined || this.#removed) return;
-    if (this.#member !== undefined && this.#meetStrangers()) return;
+    if (this.#meetTwin() || (this.#member !== undefined && this.#meetStrangers())) return;
     const scene = this.#scene();
     const verdict = "voters" in scene ? judgeMember(scene) : judgeNewcomer(scene);
     if (verdict.kind === "wait" && verdict.reason !== this.#reason) {
@@ -285,6 +282,17 @@ export class ClusterLife {
     this.#context.left(reason);
   }
 
+  /** Two nodes have one raftId, since a disk was copied: one gives it up. True: this one did. */
+  #meetTwin(): boolean {
+    const { nodeId, peers } = this.#context, own = this.identity();
+    const holder = this.#member?.state.member(own.raftId)?.nodeId;
+    const twin = twinOf(nodeId, own, peers.identities(), holder);
+    if (twin === undefined) return false;
+    if (twin.own === "dissolve") this.#startOver(twin.reason);
+    else this.suspend(twin.reason);
+    return true;
+  }
+
   /** Two clusters that have nothing to do with each other met: one gives way. True: this one did. */
   #meetStrangers(): boolean {
     const { nodeId, peers, logger } = this.#context;
@@ -305,21 +313,12 @@ export class ClusterLife {
   }
 
   /** The coordinator's step: from here on the cluster exists. */
-  #form({ clusterId, from, members }: Plan): boolean {
+  #form(plan: Plan): boolean {
+    const { clusterId, from, members } = plan;
     const { clock, logger } = this.#context;
-    const tokenFloor = Math.floor(clock.wallTime()) * TOKENS_PER_MS;
     const records = members.map((member) => this.#record(member));
-    const confState = confStateOf(members);
-    let state: ReplicatedState, term = 1, index = 1;
-    if (from === null || this.#member === undefined) {
-      state = ReplicatedState.begin({ clusterId, lineage: [], tokenFloor, members: records });
-    } else {
-      const whole = this.#member.wholeState();
-      state = whole.state.reform({ clusterId, tokenFloor, members: records });
-      term = whole.term + 1;
-      index = whole.index + 1;
-    }
-    this.#begin(clusterId, { index, term, confState, data: state.snapshot() });
+    const former = from === null ? undefined : this.#member;
+    this.#begin(clusterId, foundingSnapshot(plan, records, clock.wallTime(), former));
     if (this.#storage?.clusterId !== clusterId) return false;
     logger.info("formed a cluster", {
       cluster: clusterId,

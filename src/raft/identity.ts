@@ -33,8 +33,8 @@ export interface Identity {
   readonly hasData: boolean;
   /** It knows a leader of its cluster. */
   readonly led: boolean;
-  /** It was taken out of its cluster while it ran, and stays out until it starts again. */
-  readonly removed: boolean;
+  /** It takes no part until it starts again: it was removed while it ran, or cannot go on. */
+  readonly out: boolean;
   readonly witness: boolean;
   readonly expects: Expectation;
   /** How well it is placed to lead, 0–100. */
@@ -43,8 +43,7 @@ export interface Identity {
 
 /** The identity as plain values for CBOR. */
 export function identityFields(identity: Identity): unknown[] {
-  const { raftId, clusterId, lineage, lastTerm, lastIndex, members, hasData, led, removed, witness } =
-    identity;
+  const { raftId, clusterId, lineage, lastTerm, lastIndex, members, hasData, led, out, witness } = identity;
   const { expects, score } = identity;
   const expected = expects.kind === "list" ? [expects.nodeIds, expects.unresolved] : expects.count;
   return [
@@ -56,7 +55,7 @@ export function identityFields(identity: Identity): unknown[] {
     members,
     hasData,
     led,
-    removed,
+    out,
     witness,
     expected,
     score,
@@ -74,7 +73,7 @@ export function asIdentity(value: unknown): Identity {
     members,
     hasData,
     led,
-    removed,
+    out,
     witness,
     expected,
     score,
@@ -88,7 +87,7 @@ export function asIdentity(value: unknown): Identity {
     members: asWhole(members, 0, Number.MAX_SAFE_INTEGER, "a number of members"),
     hasData: asBoolean(hasData, "whether there is data"),
     led: asBoolean(led, "whether it has a leader"),
-    removed: asBoolean(removed, "whether it was removed"),
+    out: asBoolean(out, "whether it takes no part"),
     witness: asBoolean(witness, "whether it is a witness"),
     expects: asExpectation(expected),
     score: asWhole(score, 0, 100, "a score"),

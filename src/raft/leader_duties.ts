@@ -1,5 +1,6 @@
 /** What a leader does besides replicating: it looks after members and leases, and makes way for a better leader. */
 import type { Clock } from "../lib/clock.ts";
+import { NO_ID } from "./core/types.ts";
 import { LeaseKeeper } from "./lease_keeper.ts";
 import type { RaftMember } from "./member.ts";
 import type { PeerTable } from "./peer_table.ts";
@@ -80,14 +81,13 @@ export class LeaderDuties {
   /** Of two that keep state and vote, the better placed leads. */
   #considerHandover(member: RaftMember): void {
     const { clock, peers, score } = this.#context;
-    const others = [...member.raw.status().configuration.voters.incoming].flatMap((raftId) => {
-      const identity = peers.byRaftId(raftId)?.identity;
-      return identity === undefined || identity.witness ? [] : [{ raftId, score: identity.score }];
-    });
-    const [other, third] = others;
-    if (other === undefined || third !== undefined) return this.#handover.reset();
-    if (!this.#handover.isDue(score(), other.score, clock.now())) return;
+    const others = member.voters.filter((raftId) =>
+      raftId !== member.raftId && member.state.member(raftId)?.witness !== true
+    );
+    const [raftId = NO_ID] = others, identity = peers.byRaftId(raftId)?.identity;
+    if (others.length !== 1 || identity === undefined) return this.#handover.reset();
+    if (!this.#handover.isDue(score(), identity.score, clock.now())) return;
     this.#handover.reset();
-    member.raw.transferLeader(other.raftId);
+    member.raw.transferLeader(raftId);
   }
 }

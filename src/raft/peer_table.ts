@@ -47,7 +47,7 @@ export class PeerTable {
     if (peer?.session !== session) return;
     this.#unname(peer);
     peer.identity = identity;
-    this.#byRaftId.set(identity.raftId, peer);
+    if (!identity.out) this.#byRaftId.set(identity.raftId, peer);
   }
 
   /** A disk may have moved from one node to another, whose word about it came first. */
@@ -76,6 +76,7 @@ export class PeerTable {
     return this.#peers.get(nodeId);
   }
 
+  /** The peer that takes part as `raftId`. */
   byRaftId(raftId: RaftId): RaftPeer | undefined {
     return this.#byRaftId.get(raftId);
   }

@@ -60,10 +60,10 @@ export function errandsOf(estate: Estate): Errands {
   const welcome: string[] = [], retire: Retirement[] = [];
   const newcomers: [string, PresentNode][] = [];
   for (const [nodeId, node] of estate.present) {
-    const { clusterId, raftId, removed } = node.identity;
+    const { clusterId, raftId, out } = node.identity;
     const isMember = members.has(raftId);
     if (clusterId === estate.clusterId) {
-      if (!isMember && !removed) {
+      if (!isMember && !out) {
         retire.push({ nodeId, raftId, again: memberAt(estate, members, nodeId) !== undefined });
       }
     } else if (clusterId !== null) {
@@ -71,7 +71,7 @@ export function errandsOf(estate: Estate): Errands {
       if (isMember) welcome.push(nodeId);
       else retire.push({ nodeId, raftId, again: true });
     } else if (isMember) welcome.push(nodeId);
-    else if (removed) continue;
+    else if (out) continue;
     // It went away before it was a member, and its record with it.
     else if (estate.isForgotten(raftId)) retire.push({ nodeId, raftId, again: true });
     else newcomers.push([nodeId, node]);
@@ -97,7 +97,13 @@ function recordsToWrite(
 ): Command[] {
   const commands: Command[] = [];
   const wanted = new Set([...members, ...newcomers.map(([, { identity }]) => identity.raftId)]);
-  const nodes = new Map([...present].map(([nodeId, node]) => [node.identity.raftId, { nodeId, ...node }]));
+  const nodes = new Map<RaftId, PresentNode & { readonly nodeId: string }>();
+  for (const [nodeId, node] of present) {
+    const { raftId, out } = node.identity;
+    // Where a disk was copied, the node that has the raftId already keeps it.
+    const isTaken = nodes.get(raftId)?.nodeId === records.get(raftId)?.nodeId && nodes.has(raftId);
+    if (!out && !isTaken) nodes.set(raftId, { nodeId, ...node });
+  }
   for (const raftId of wanted) {
     const record = records.get(raftId), node = nodes.get(raftId);
     if (node !== undefined) {
@@ -139,8 +145,8 @@ function nextChange(
   }
   if (candidate !== undefined) {
     const dead = keepers.find((id) => {
-      const nodeId = records.get(id)?.nodeId ?? "";
-      return !estate.present.has(nodeId) && estate.awayMs(nodeId) > estate.voterReplaceAfterMs;
+      const nodeId = records.get(id)?.nodeId ?? "", node = estate.present.get(nodeId);
+      return node?.identity.out ?? estate.awayMs(nodeId) > estate.voterReplaceAfterMs;
     });
     if (dead !== undefined) {
       return changeOf({ operation: "add-voter", id: candidate }, { operation: "add-learner", id: dead });
@@ -159,7 +165,7 @@ function nextChange(
 /** A learner that could vote: it is there, to stay, and has the log. */
 function isReady({ records, present, match, commit }: Estate, raftId: RaftId): boolean {
   const node = present.get(records.get(raftId)?.nodeId ?? "");
-  return node !== undefined && node.identity.raftId === raftId && !node.draining &&
+  return node !== undefined && node.identity.raftId === raftId && !node.identity.out && !node.draining &&
     match(raftId) + CAUGHT_UP_ENTRIES >= commit;
 }
 

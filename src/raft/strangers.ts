@@ -40,6 +40,26 @@ function differenceOf(own: string, other: string): string {
   return `their node lists are the same, so the disk of one of them is old: ${own}; ${other}`;
 }
 
+/**
+ * The peer with this node's raftId, if this node is to give it up: nobody may vote as two. `holder` is the node to which
+ * the raftId belongs, as the cluster has it.
+ */
+export function twinOf(
+  nodeId: string,
+  own: Identity,
+  peers: ReadonlyMap<string, Identity>,
+  holder: string | undefined,
+): { readonly own: "dissolve" | "refuse"; readonly reason: string } | undefined {
+  for (const [peerId, peer] of peers) {
+    if (peer.raftId !== own.raftId) continue;
+    const reason = `${peerId} has the same raftId: one of the two disks is a copy of the other`;
+    if (own.clusterId === null) {
+      if (peer.clusterId !== null || peerId < nodeId) return { own: "dissolve", reason };
+    } else if (peer.clusterId === own.clusterId && holder === peerId) return { own: "refuse", reason };
+  }
+  return undefined;
+}
+
 /** Whether one of the two clusters was re-formed from the other, or they are the same. */
 export function related(a: Identity, b: Identity): boolean {
   if (a.clusterId === null || b.clusterId === null) return false;

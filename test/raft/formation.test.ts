@@ -26,7 +26,7 @@ function identity(raftId: number, clusterId: string | null, lastIndex = 10): Ide
     members: clusterId === null ? 0 : 3,
     hasData: false,
     led: false,
-    removed: false,
+    out: false,
     witness: false,
     expects: { kind: "list", nodeIds: ["a", "b", "c"], unresolved: [] },
     score: 100,

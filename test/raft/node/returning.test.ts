@@ -1,6 +1,9 @@
 /** Nodes that come and go at the worst of moments, and leaders that stay. */
 import { describe, expect, test } from "bun:test";
 import { fromUtf8 } from "../../../src/lib/bytes.ts";
+import { seededRandom } from "../../../src/lib/random.ts";
+import { MirroredStorage } from "../../../src/raft/storage.ts";
+import { memberWith } from "../../../src/raft/stored_member.ts";
 import { SimRaft, type SimRaftNode } from "../../support/sim_raft.ts";
 
 type Three = [SimRaftNode, SimRaftNode, SimRaftNode];
@@ -19,6 +22,20 @@ describe("a leader", () => {
     const { term } = leader.raft;
     await sim.clock.advance(15_000);
     expect([(await sim.led()).nodeId, leader.raft.term]).toEqual([leader.nodeId, term]);
+    await sim.stop();
+  });
+});
+
+describe("a voter whose disk fails", () => {
+  test("makes room for a learner at once, though it can be reached", async () => {
+    const sim = new SimRaft(62);
+    const nodes = await sim.listed(["a", "b", "c", "d", "e", "f"], { disk: true });
+    const leader = await sim.led();
+    const learner = nodes.find(({ raft }) => raft.view().role === "learner") as SimRaftNode;
+    const victim = nodes.find((node) => node !== leader && node !== learner) as SimRaftNode;
+    victim.keeper.broken = true;
+    await sim.settle(leader.map.set("k", "v"));
+    await sim.clock.runUntil(() => learner.raft.view().role === "follower", 10_000);
     await sim.stop();
   });
 });
@@ -146,6 +163,55 @@ describe("a node that comes back", () => {
     const isSaid = (): boolean =>
       sim.nodes.some(({ raft }) => raft.view().reason?.includes("the disk is broken") === true);
     await sim.clock.runUntil(isSaid, 20_000);
+    await sim.stop();
+  });
+});
+
+describe("disks that were copied", () => {
+  test("before there was a cluster: one of the nodes draws another raftId, and they form one", async () => {
+    const sim = new SimRaft(60);
+    const random = seededRandom(60);
+    for (const nodeId of ["a", "b", "c"]) {
+      const node = await sim.node(nodeId, {
+        disk: true,
+        nodes: ["a", "b", "c"].filter((id) => id !== nodeId),
+      });
+      await node.kill();
+      node.giveDisk(new MirroredStorage(memberWith(7, undefined, undefined), random, undefined));
+    }
+    for (const node of sim.nodes) await node.start();
+    await sim.led();
+    expect(new Set(sim.nodes.map(({ raftId }) => raftId)).size).toBe(3);
+    await sim.stop();
+  });
+
+  test("of a member: the copy takes no part, and says why", async () => {
+    const sim = new SimRaft(61);
+    const [a, b, c] = await sim.listed(["a", "b", "c"], { disk: true }) as Three;
+    await sim.led();
+    await sim.settle(a.map.set("k", "v"));
+    await sim.settle(c.map.get("k"));
+    const d = await sim.node("d", { disk: true, nodes: ["a", "b", "c"] });
+    await d.kill();
+    const disk = c.takeDisk();
+    c.giveDisk(disk);
+    const first = disk.firstIndex(), { hardState } = disk.initialState();
+    const copy = {
+      ...memberWith(disk.raftId, disk.clusterId, disk.snapshot()),
+      hardState,
+      offset: first - 1,
+      offsetTerm: disk.term(first - 1) ?? 0,
+      entries: disk.entries(first, disk.lastIndex() + 1, Infinity) ?? [],
+    };
+    d.giveDisk(new MirroredStorage(copy, seededRandom(61), undefined));
+    await d.start();
+    const reason = (): string => d.raft.view().reason ?? "";
+    await sim.clock.runUntil(() => reason().includes("one of the two disks is a copy"), 10_000);
+    await sim.clock.advance(3_000);
+    await sim.led([a, b, c]);
+    expect(c.raft.view().role).not.toBeNull();
+    expect(await sim.settle(b.map.set("k", "again"))).toBe(2);
+    expect(await read(sim, c, "k")).toBe("again");
     await sim.stop();
   });
 });

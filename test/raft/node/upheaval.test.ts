@@ -8,7 +8,7 @@ const DISKS = ["all", "none", "some"] as const;
 
 function plan(seed: number, reckless: boolean): Upheaval {
   const disks = DISKS[seed % 3] as Upheaval["disks"];
-  return { seed, nodes: 3 + (seed * 7) % 5, disks, reckless, harms: 12 };
+  return { seed, nodes: 3 + (seed * 7) % 5, disks, counted: seed % 4 === 0, reckless, harms: 12 };
 }
 
 describe("under upheaval", () => {

@@ -18,6 +18,8 @@ export interface Upheaval {
   /** Nodes, 3 to 7. */
   readonly nodes: number;
   readonly disks: "all" | "none" | "some";
+  /** They expect a number of nodes instead of listing each other. */
+  readonly counted: boolean;
   /** Storages may be lost in any number at once; else a minority, and only while all nodes are well. */
   readonly reckless: boolean;
   readonly harms: number;
@@ -76,14 +78,14 @@ class Run {
   }
 
   async through(): Promise<Outcome> {
-    const { nodes, disks, harms, seed } = this.#plan;
+    const { nodes, disks, counted, harms, seed } = this.#plan;
     const ids = ["a", "b", "c", "d", "e", "f", "g"].slice(0, nodes);
     for (const nodeId of ids) {
       const disk = disks === "all" || (disks === "some" && this.#random.float() < 0.5);
       const node = await this.#sim.node(nodeId, {
         ...OPTIONS,
         disk,
-        nodes: ids.filter((id) => id !== nodeId),
+        ...counted ? { bootstrapExpect: nodes } : { nodes: ids.filter((id) => id !== nodeId) },
       });
       this.#nodes.push(node);
       this.#observe(node);
