@@ -224,10 +224,10 @@ export class RaftNode implements LinkService {
 
   /** Throws `malformed`. */
   frame(session: Session, _lane: Lane, payload: Uint8Array<ArrayBuffer>): void {
-    const frame = decodeFrame(payload);
+    const frame = decodeFrame(payload), raw = this.#life.member?.raw;
     if (this.#state !== "running") return;
     if (frame.kind === "message") this.#message(session, frame.clusterId, this.#post.open(frame.message));
-    else if (frame.kind === "snapshot-taken") this.#post.snapshotTaken(frame.raftId, this.#life.member?.raw);
+    else if (frame.kind === "snapshot-taken") this.#post.snapshotTaken(session, frame.raftId, raw);
     else this.#life.frame(session, frame);
     this.#schedule();
   }
