@@ -20,6 +20,7 @@ export {
   raftNode,
   servable,
   type ServableCluster,
+  witnessNode,
 } from "./src/create.ts";
 export { ClusterManager, type ClusterParts } from "./src/cluster/manager.ts";
 export {
@@ -47,6 +48,9 @@ export { ClusterLinks, type LinksContext } from "./src/link/links.ts";
 export type { LinkOptions } from "./src/link/options.ts";
 export type * from "./src/link/contract.ts";
 export { RaftNode, type RaftNodeContext } from "./src/raft/raft_node.ts";
+export type { RaftPart } from "./src/raft/part.ts";
+export { WitnessNode, type WitnessNodeContext } from "./src/raft/witness_node.ts";
+export { WitnessStore } from "./src/raft/witness_store.ts";
 export type { NodeKnowledge } from "./src/raft/roster.ts";
 export type { RaftNodeOptions } from "./src/raft/options.ts";
 export { MemoryRaftStorage, type RaftStorage } from "./src/raft/storage.ts";

@@ -16,6 +16,8 @@ import { ClusterLinks } from "./link/links.ts";
 import type { Expectation } from "./raft/identity.ts";
 import { RaftNode } from "./raft/raft_node.ts";
 import { MemoryRaftStorage, type RaftStorage } from "./raft/storage.ts";
+import { WitnessNode } from "./raft/witness_node.ts";
+import { WitnessStore } from "./raft/witness_store.ts";
 import { ClusterRouter } from "./router/router.ts";
 import type { Serving } from "./server/serving.ts";
 import type { ClusterTransport, ListedNode, NodeLister, SocketAcceptor } from "./transport.ts";
@@ -44,7 +46,11 @@ export function createCluster(options: ClusterOptions): ServableCluster {
     clock,
     options: routerOptionsOf(resolved),
   });
-  const raft = resolved.raft ? raftNode(links, transport, resolved) : undefined;
+  const raft = !resolved.raft
+    ? undefined
+    : resolved.witness
+    ? witnessNode(links, transport, resolved)
+    : raftNode(links, transport, resolved);
   const cluster = new ClusterManager({ links, directory, router, outboxes, raft, options: resolved });
   return servable(cluster, transport, resolved, address);
 }
@@ -68,6 +74,29 @@ export function raftNode(
     logger,
     options: raftOptionsOf(options),
     openStorage,
+    expected: () => expectedNodes(transport, options),
+  });
+}
+
+/** The same of a node that is only a witness. */
+export function witnessNode(
+  links: ClusterLinks,
+  transport: ClusterTransport,
+  options: ResolvedOptions,
+): WitnessNode {
+  const { nodeId, clock, random, logger, dataDir } = options;
+  const openStore = async (): Promise<WitnessStore> => {
+    if (dataDir === undefined) return WitnessStore.inMemory(random);
+    const { openSqlite } = await import("./raft/sqlite.ts");
+    const { member, keeper } = await openSqlite({ dataDir, nodeId, random, logger });
+    return new WitnessStore(member, random, keeper);
+  };
+  return new WitnessNode({
+    links,
+    clock,
+    random,
+    logger,
+    openStore,
     expected: () => expectedNodes(transport, options),
   });
 }

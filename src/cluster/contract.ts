@@ -125,7 +125,7 @@ export interface Cluster {
   closeConnection(connectionId: string, code: number, reason: string): Promise<boolean>;
   /**
    * The replicated map: what every node agrees on, whoever leads. Throws `unsupported` on a node without Raft
-   * (`raft: false`).
+   * (`raft: false`) and on a witness.
    */
   readonly state: ReplicatedMap;
   /** Whether this node leads, as far as it knows. */

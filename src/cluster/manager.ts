@@ -14,7 +14,7 @@ import { FlotillaError, reasonOf, shown } from "../lib/errors.ts";
 import { Emitter, type Unsubscribe } from "../lib/events.ts";
 import type { ClusterLinks } from "../link/links.ts";
 import type { ReplicatedMap, WaitOptions } from "../raft/contract.ts";
-import type { RaftNode } from "../raft/raft_node.ts";
+import type { RaftPart } from "../raft/part.ts";
 import type { Outcome } from "../router/outcome.ts";
 import type { ClusterRouter } from "../router/router.ts";
 import type {
@@ -45,7 +45,7 @@ export interface ClusterParts {
   readonly router: ClusterRouter;
   readonly outboxes: Outboxes;
   /** Undefined: this node takes no part in Raft. */
-  readonly raft?: RaftNode | undefined;
+  readonly raft?: RaftPart | undefined;
   readonly options: ResolvedOptions;
 }
 
@@ -343,7 +343,7 @@ export class ClusterManager implements Cluster, AsyncDisposable {
     return this.#statuses.own.publicUrl;
   }
 
-  get #raft(): RaftNode {
+  get #raft(): RaftPart {
     const { raft } = this.#parts;
     if (raft === undefined) {
       throw new FlotillaError("unsupported", `node ${shown(this.nodeId)}: ${NO_RAFT.reason}`);

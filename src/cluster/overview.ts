@@ -2,7 +2,7 @@
 import type { Directory } from "../directory/directory.ts";
 import type { Links } from "../link/contract.ts";
 import type { RaftView } from "../raft/contract.ts";
-import type { RaftNode } from "../raft/raft_node.ts";
+import type { RaftPart } from "../raft/part.ts";
 import type { NodeKnowledge } from "../raft/roster.ts";
 import type { ClusterView, NodeView } from "./contract.ts";
 import type { NodeStatuses } from "./node_status.ts";
@@ -23,7 +23,7 @@ export interface OverviewContext {
   readonly links: Pick<Links, "nodeId" | "incarnation" | "peers">;
   readonly directory: Pick<Directory, "countOf" | "total">;
   readonly statuses: Pick<NodeStatuses, "own" | "of">;
-  readonly raft?: Pick<RaftNode, "view"> | undefined;
+  readonly raft?: Pick<RaftPart, "view"> | undefined;
 }
 
 export class Overview implements NodeKnowledge {

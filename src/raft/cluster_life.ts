@@ -231,7 +231,7 @@ export class ClusterLife {
     if (storage.clusterId === frame.clusterId || this.#suspended !== undefined) return;
     let snapshot: Snapshot;
     try {
-      snapshot = readWelcome(frame, storage);
+      snapshot = readWelcome(frame, { raftId: storage.raftId, witness: false });
     } catch (thrown) {
       this.#context.logger.warn("refused a welcome", { from: nodeId, reason: reasonOf(thrown) });
       return;

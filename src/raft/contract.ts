@@ -4,7 +4,7 @@ import type { WaitOptions } from "./waits.ts";
 
 export type { WaitOptions };
 
-export type RaftRole = "leader" | "follower" | "candidate" | "learner";
+export type RaftRole = "leader" | "follower" | "candidate" | "learner" | "witness";
 
 /** How this node stands in its cluster. Everything is null while it belongs to none. */
 export interface RaftView {

@@ -147,7 +147,9 @@ export function judgeMember(scene: MemberScene): Verdict {
     return waits(`${gone}; to re-form, all must be there: waiting for ${absent.join(", ")}`);
   }
   // Whoever is left has a say, with a vote or without: a learner may have what all voters have lost.
-  const survivors = [...everybody].filter(([, { clusterId, out }]) => clusterId === own.clusterId && !out);
+  const survivors = [...everybody].filter(([, { clusterId, out, witness }]) =>
+    clusterId === own.clusterId && !out && !witness
+  );
   let best = nodeId;
   for (const [id, identity] of survivors) {
     const order = compareEnds(endOf(identity), endOf(present(best) as Identity));
@@ -175,7 +177,7 @@ export function objectionTo(
     return "its coordinator is not a member of it";
   }
   for (const [peerId, peer] of scene.peers) {
-    if (plan.from === null || peer.clusterId !== plan.from || peer.out) continue;
+    if (plan.from === null || peer.clusterId !== plan.from || peer.out || peer.witness) continue;
     if (compareEnds(endOf(peer), plan.base) > 0) {
       return `${peerId} has a longer log`;
     }

@@ -3,10 +3,10 @@ import type { Clock } from "../lib/clock.ts";
 import { FlotillaError } from "../lib/errors.ts";
 import type { Session } from "../link/contract.ts";
 import { configurationOf, memberIds } from "./core/configuration.ts";
-import type { RaftId, Snapshot } from "./core/types.ts";
+import type { Snapshot } from "./core/types.ts";
 import type { RaftFrame } from "./frames.ts";
 import type { Identity } from "./identity.ts";
-import { type RaftMember, stateFault } from "./member.ts";
+import { placeOf, type RaftMember, stateFault } from "./member.ts";
 import { decodeSnapshot, encodeSnapshot } from "./message_codec.ts";
 import type { PeerTable } from "./peer_table.ts";
 import type { Post } from "./post.ts";
@@ -47,7 +47,7 @@ export class Invitations {
       kind: "welcome",
       clusterId,
       lineage,
-      snapshot: encodeSnapshot(member.snapshot()),
+      snapshot: encodeSnapshot(peer.identity.witness ? placeOf(member) : member.snapshot()),
     });
   }
 
@@ -75,21 +75,19 @@ export class Invitations {
   }
 }
 
-/** The snapshot of a welcome to `own`. Throws `malformed` for one from which nobody could begin, or not this node. */
+/**
+ * The snapshot of a welcome to `own`; a witness's has no state. Throws `malformed` for one from which nobody could
+ * begin, or not this node.
+ */
 export function readWelcome(
   { clusterId, snapshot }: RaftFrame & { kind: "welcome" },
-  { raftId }: Pick<Identity, "raftId">,
+  own: Pick<Identity, "raftId" | "witness">,
 ): Snapshot {
-  const decoded = decodeSnapshot(snapshot);
-  const fault = snapshotFault(decoded) ?? whyNotOf(decoded, clusterId, raftId);
+  const decoded = decodeSnapshot(snapshot), { confState, data } = decoded;
+  const configuration = configurationOf(confState);
+  const isNamed = typeof configuration !== "string" && memberIds(configuration).includes(own.raftId);
+  const fault = snapshotFault(decoded) ?? (isNamed ? undefined : `raftId ${own.raftId} is no member`) ??
+    (own.witness ? undefined : stateFault(data, clusterId));
   if (fault !== undefined) throw new FlotillaError("malformed", fault);
   return decoded;
-}
-
-function whyNotOf({ confState, data }: Snapshot, clusterId: string, raftId: RaftId): string | undefined {
-  const configuration = configurationOf(confState);
-  if (typeof configuration === "string" || !memberIds(configuration).includes(raftId)) {
-    return `raftId ${raftId} is no member`;
-  }
-  return stateFault(data, clusterId);
 }

@@ -245,3 +245,8 @@ export function stateFault(data: Uint8Array, clusterId: string): string | undefi
     return reasonOf(thrown);
   }
 }
+
+/** Where `member` stands, without its state: all that a witness begins with. */
+export function placeOf(member: RaftMember): Snapshot {
+  return { ...member.snapshot(), data: new Uint8Array() };
+}

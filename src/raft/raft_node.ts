@@ -18,10 +18,12 @@ import { LeaderDuties } from "./leader_duties.ts";
 import type { RaftMember } from "./member.ts";
 import { MemberRequests } from "./member_requests.ts";
 import { RAFT_NODE_DEFAULTS, type RaftNodeOptions, type Ticks, ticksOf } from "./options.ts";
+import type { RaftPart } from "./part.ts";
 import { PeerTable } from "./peer_table.ts";
 import { Post } from "./post.ts";
 import { Proposer } from "./proposer.ts";
 import { Pulse } from "./pulse.ts";
+import { RAFT_PORT } from "./raft_port.ts";
 import { Reads } from "./reads.ts";
 import { NodeReplicatedMap } from "./replicated_map.ts";
 import { NO_KNOWLEDGE, type NodeKnowledge, Roster } from "./roster.ts";
@@ -29,9 +31,6 @@ import { scoreOf } from "./score.ts";
 import type { Applied } from "./state/replicated_state.ts";
 import type { RaftStorage } from "./storage.ts";
 import { Watches } from "./watches.ts";
-
-/** Raft's own port on the links. */
-export const RAFT_PORT = 5;
 
 export interface RaftNodeContext {
   readonly links: Pick<Links, "nodeId" | "incarnation" | "register" | "peer">;
@@ -45,7 +44,7 @@ export interface RaftNodeContext {
   readonly expected: () => Expectation;
 }
 
-export class RaftNode implements LinkService {
+export class RaftNode implements LinkService, RaftPart {
   readonly nodeId: string;
   /** The replicated map. */
   readonly map: ReplicatedMap;

@@ -43,12 +43,24 @@ const LOCKED = 6;
 const CORRUPT = 11;
 const NOT_A_DATABASE = 26;
 
+/** What a file holds, and the hand that changes it. */
+export interface OpenSqlite {
+  readonly member: StoredMember;
+  readonly keeper: SqliteKeeper;
+}
+
+/** See `openSqlite`. */
+export async function openSqliteStorage(options: SqliteOptions): Promise<RaftStorage> {
+  const { member, keeper } = await openSqlite(options);
+  return new MirroredStorage(member, options.random, keeper);
+}
+
 /**
  * Opens the file, or makes it, and locks it. Rejects with `unsupported` where the runtime has no `node:sqlite`; with
  * `malformed` when the file is damaged; with `invalid-option` when another process has it, when it is another node's,
  * of a newer format or no member's at all, or when the folder cannot be used. A file that is refused stays as it is.
  */
-export async function openSqliteStorage(options: SqliteOptions): Promise<RaftStorage> {
+export async function openSqlite(options: SqliteOptions): Promise<OpenSqlite> {
   const { nodeId, random, logger } = options;
   if (!isNodeId(nodeId)) {
     throw new FlotillaError("invalid-option", `open Raft's storage of node ${shown(nodeId)}: not a nodeId`);
@@ -66,7 +78,7 @@ export async function openSqliteStorage(options: SqliteOptions): Promise<RaftSto
     db = new DatabaseSync(path);
     const member = openMember(db, nodeId, random);
     logger.info("Raft's storage is open", { file: path, raftId: member.raftId, clusterId: member.clusterId });
-    return new MirroredStorage(member, random, new SqliteKeeper(db, path, member.hardState, logger));
+    return { member, keeper: new SqliteKeeper(db, path, member.hardState, logger) };
   } catch (thrown) {
     db?.close();
     throw refusal(path, thrown, db !== undefined);

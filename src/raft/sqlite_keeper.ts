@@ -116,18 +116,19 @@ export class SqliteKeeper implements Keeper {
 
   /**
    * A commit index alone is not worth a write: Raft finds it again (the core tolerates one that lags), and what a
-   * crash may lose is the same whether SQLite has it unsynced or nobody has. It goes with the next commit.
+   * crash may lose is the same whether SQLite has it unsynced or nobody has. It goes with the next commit, or when a
+   * ready must be synced that holds nothing itself: then a configuration rests on it.
    */
   write({ hardState, entries, snapshot, mustSync }: Writable, lastIndex: number): void {
-    const stored = this.#stored;
-    const isLag = hardState === undefined ||
-      (hardState.term === stored?.term && hardState.vote === stored.vote);
-    if (!mustSync && isLag && entries.length === 0 && snapshot === undefined) {
+    const stored = this.#stored, wanted = hardState ?? this.#wanted;
+    const isLag = wanted?.term === stored?.term && wanted?.vote === stored?.vote;
+    const mayWait = !mustSync || wanted?.commit === stored?.commit;
+    if (mayWait && isLag && entries.length === 0 && snapshot === undefined) {
       this.#demandUsable("write");
-      this.#wanted = hardState ?? this.#wanted;
+      this.#wanted = wanted;
       return;
     }
-    this.#commit("write of a ready", hardState ?? this.#wanted, () => {
+    this.#commit("write of a ready", wanted, () => {
       if (snapshot !== undefined) {
         this.#dropFrom.run(0);
         this.#setSnapshot.run(encodeSnapshot(snapshot));

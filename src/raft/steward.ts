@@ -165,7 +165,9 @@ function nextChange(
 /** A learner that could vote: it is there, to stay, and has the log. */
 function isReady({ records, present, match, commit }: Estate, raftId: RaftId): boolean {
   const node = present.get(records.get(raftId)?.nodeId ?? "");
-  return node !== undefined && node.identity.raftId === raftId && !node.identity.out && !node.draining &&
+  if (node === undefined || node.identity.raftId !== raftId || node.identity.out) return false;
+  // A witness counts as draining always, so that no client is sent to it.
+  return (node.identity.witness || !node.draining) &&
     match(raftId) + CAUGHT_UP_ENTRIES >= commit;
 }
 

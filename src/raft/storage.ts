@@ -120,8 +120,9 @@ export class MirroredStorage implements RaftStorage {
   }
 
   write(ready: Writable): void {
-    const { hardState, entries, snapshot } = ready;
-    if (hardState === undefined && entries.length === 0 && snapshot === undefined) return;
+    const { hardState, entries, snapshot, mustSync } = ready;
+    // One that holds nothing may still ask for what was written before it to be durable.
+    if (hardState === undefined && entries.length === 0 && snapshot === undefined && !mustSync) return;
     this.#demand("write of a ready", this.#whyNotWrite(ready));
     this.#keeper?.write(ready, this.#mirror.lastIndex());
     if (snapshot !== undefined) this.#mirror.applySnapshot(snapshot);

@@ -1,14 +1,17 @@
 /** Nodes of one process in virtual time that run Raft over links over the memory transport; with disks if asked for. */
 import { FlotillaError } from "../../src/lib/errors.ts";
 import type { Logger } from "../../src/lib/logger.ts";
-import { seededRandom } from "../../src/lib/random.ts";
+import { type Random, seededRandom } from "../../src/lib/random.ts";
 import { ClusterLinks } from "../../src/link/links.ts";
 import type { ReplicatedMap } from "../../src/raft/contract.ts";
 import type { Expectation } from "../../src/raft/identity.ts";
 import type { RaftNodeOptions } from "../../src/raft/options.ts";
+import type { RaftPart } from "../../src/raft/part.ts";
 import { RaftNode } from "../../src/raft/raft_node.ts";
 import { type Keeper, MemoryRaftStorage, MirroredStorage, type RaftStorage } from "../../src/raft/storage.ts";
 import { drawRaftId, memberWith } from "../../src/raft/stored_member.ts";
+import { WitnessNode } from "../../src/raft/witness_node.ts";
+import { WitnessStore } from "../../src/raft/witness_store.ts";
 import type { ClusterTransport } from "../../src/transport.ts";
 import { SimBase } from "./sim_base.ts";
 import type { SimView } from "./sim_clock.ts";
@@ -45,10 +48,11 @@ export class SimRaftNode {
   readonly #sim: SimRaft;
   options: SimRaftOptions;
   #run:
-    | { readonly raft: RaftNode; readonly links: ClusterLinks; readonly transport: ClusterTransport }
+    | { readonly raft: RaftPart; readonly links: ClusterLinks; readonly transport: ClusterTransport }
     | undefined;
   #clock: SimView | undefined;
   #storage: RaftStorage | undefined;
+  #witness: WitnessStore | undefined;
   readonly keeper: SimKeeper = new SimKeeper();
   /** What it logged as warnings and errors, over all its runs. */
   readonly complaints: string[] = [];
@@ -59,7 +63,7 @@ export class SimRaftNode {
     this.options = options;
   }
 
-  get raft(): RaftNode {
+  get raft(): RaftPart {
     if (this.#run === undefined) throw new FlotillaError("not-running", `${this.nodeId} does not run`);
     return this.#run.raft;
   }
@@ -108,28 +112,38 @@ export class SimRaftNode {
       logger,
     });
     const { nodes = [], disk = false, ...options } = this.options;
+    const common = {
+      links,
+      clock,
+      random,
+      logger,
+      expected: (): Expectation =>
+        options.bootstrapExpect === undefined
+          ? { kind: "list", nodeIds: [this.nodeId, ...nodes].sort(), unresolved: [] }
+          : { kind: "count", count: options.bootstrapExpect },
+    };
+    const raft = options.witness === true
+      ? new WitnessNode({ ...common, openStore: () => this.#witnessStore(disk, random) })
+      : new RaftNode({ ...common, options, openStorage: () => unclosable(this.#raftStorage(disk, random)) });
+    this.#run = { raft, links, transport };
+    await this.#sim.settle(raft.start());
+    await this.#sim.settle(links.start());
+  }
+
+  #witnessStore(disk: boolean, random: Random): WitnessStore {
+    if (!disk) return WitnessStore.inMemory(random);
+    const fresh = memberWith(drawRaftId(random), undefined, undefined);
+    return this.#witness ??= new WitnessStore(fresh, random, this.keeper);
+  }
+
+  #raftStorage(disk: boolean, random: Random): RaftStorage {
     if (!disk) this.#storage = new MemoryRaftStorage(random);
     else {this.#storage ??= new MirroredStorage(
         memberWith(drawRaftId(random), undefined, undefined),
         random,
         this.keeper,
       );}
-    const storage = this.#storage;
-    const raft = new RaftNode({
-      links,
-      clock,
-      random,
-      logger,
-      options,
-      openStorage: () => unclosable(storage),
-      expected: (): Expectation =>
-        options.bootstrapExpect === undefined
-          ? { kind: "list", nodeIds: [this.nodeId, ...nodes].sort(), unresolved: [] }
-          : { kind: "count", count: options.bootstrapExpect },
-    });
-    this.#run = { raft, links, transport };
-    await this.#sim.settle(raft.start());
-    await this.#sim.settle(links.start());
+    return this.#storage;
   }
 
   /** Ends as a killed process does. Its disk stays. */
@@ -152,7 +166,7 @@ export class SimRaftNode {
 
   /** Its disk is lost; to be called while it does not run. */
   wipe(): void {
-    this.#storage = undefined;
+    this.#storage = this.#witness = undefined;
   }
 
   /** Takes its disk out; to be called while it does not run. */

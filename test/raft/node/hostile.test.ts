@@ -6,7 +6,7 @@ import { CONTROL, type Lane, STREAMS } from "../../../src/link/contract.ts";
 import type { Message, Snapshot } from "../../../src/raft/core/types.ts";
 import { encodeFrame, type RaftFrame } from "../../../src/raft/frames.ts";
 import { encodeMessage, encodeSnapshot } from "../../../src/raft/message_codec.ts";
-import { RAFT_PORT } from "../../../src/raft/raft_node.ts";
+import { RAFT_PORT } from "../../../src/raft/raft_port.ts";
 import { ReplicatedState } from "../../../src/raft/state/replicated_state.ts";
 import { SimRaft, type SimRaftNode } from "../../support/sim_raft.ts";
 

@@ -1,0 +1,2 @@
+/** Raft's own port on the links. */
+export const RAFT_PORT = 5;
