@@ -145,8 +145,9 @@ const RULES: { readonly [Name in keyof Required<ClusterOptions>]: readonly [Chec
   ],
   channelName: [(value) => typeof value === "string" && /^\/[\w\-./~]*$/.test(value), "a URL path"],
   nodes: [
-    (value) => Array.isArray(value) && value.every((entry) => typeof entry === "string"),
-    "a list of strings",
+    (value) =>
+      Array.isArray(value) && value.length < MEMBERS_MAX && value.every((entry) => typeof entry === "string"),
+    `a list of fewer than ${MEMBERS_MAX} strings`,
   ],
   clusterName: [text, "a name"],
   secret: [text, "text that is not empty"],

@@ -3,14 +3,13 @@
  * into theirs, and is a member until it is retired. Says who it is to its peers, and why it waits.
  */
 import type { Clock } from "../lib/clock.ts";
-import { FlotillaError, reasonOf } from "../lib/errors.ts";
+import { reasonOf } from "../lib/errors.ts";
 import type { Logger } from "../lib/logger.ts";
 import type { Random } from "../lib/random.ts";
 import type { Session } from "../link/contract.ts";
 import type { RaftId, Snapshot } from "./core/types.ts";
 import {
   compareEnds,
-  confStateOf,
   endOf,
   judgeMember,
   judgeNewcomer,
@@ -19,24 +18,21 @@ import {
   type Scene,
 } from "./formation.ts";
 import { Former } from "./former.ts";
+import { foundingSnapshot } from "./founding.ts";
 import type { RaftFrame } from "./frames.ts";
 import type { Expectation, Identity } from "./identity.ts";
-import { type MemberHost, placeOf, RaftMember } from "./member.ts";
-import { decodeSnapshot, encodeSnapshot } from "./message_codec.ts";
+import { Invitations, readWelcome } from "./invitations.ts";
+import { type MemberHost, RaftMember } from "./member.ts";
 import type { Ticks } from "./options.ts";
 import type { PeerTable } from "./peer_table.ts";
 import type { Post } from "./post.ts";
 import type { MemberRecord } from "./state/commands.ts";
-import { ReplicatedState } from "./state/replicated_state.ts";
+import type { Retirement } from "./steward.ts";
 import type { RaftStorage } from "./storage.ts";
-import { meetings } from "./strangers.ts";
+import { meetings, twinOf } from "./strangers.ts";
 
 /** Beats between two looks at who has not agreed yet. */
 const REMIND_BEATS = 5;
-/** A peer that was welcomed is not welcomed again for so many ms: a welcome carries the whole state. */
-const WELCOME_AGAIN_MS = 5_000;
-/** Fencing tokens of a new cluster begin here: above all that one formed earlier can have given, 1,024 a ms. */
-const TOKENS_PER_MS = 1_024;
 
 export interface ClusterLifeContext {
   readonly nodeId: string;
@@ -62,19 +58,20 @@ export interface ClusterLifeContext {
 export class ClusterLife {
   readonly #context: ClusterLifeContext;
   readonly #former: Former;
+  readonly #invitations: Invitations;
   #storage: RaftStorage | undefined;
   #member: RaftMember | undefined;
   /** Why this node takes no part, until it starts again. */
   #suspended: string | undefined;
   #removed = false;
+  /** In this run it had a leader: it was a member then. */
+  #served = false;
   #reason = "Raft has not started";
   /** What the peers were told last. */
   #told = "";
   #beats = 0;
-  /** Clusters that are none of ours, of whom it was said. */
-  readonly #met = new Set<string>();
-  /** When a peer was welcomed last, in this session. */
-  readonly #welcomed = new WeakMap<Session, number>();
+  /** Nodes in clusters that are none of ours, and what was said of it last. */
+  readonly #met = new Map<string, string>();
   /** Something may have changed since the last look. */
   #unseen = true;
 
@@ -89,6 +86,8 @@ export class ClusterLife {
       send: (to, frame) => this.#send(to, frame),
       form: (plan) => this.#form(plan),
     });
+    const { clock, peers, post } = context;
+    this.#invitations = new Invitations({ clock, peers, post, active: () => this.active });
   }
 
   /** What this node keeps, whether or not it takes part now. */
@@ -130,7 +129,8 @@ export class ClusterLife {
       lastIndex,
       members: this.#member === undefined ? 0 : this.#member.members.length,
       hasData: state?.hasUserData ?? false,
-      removed: this.#removed,
+      led: this.active?.led ?? false,
+      out: this.#removed || this.#suspended !== undefined,
       witness,
       expects: expected(),
       score: Math.round(score() / 5) * 5,
@@ -146,6 +146,7 @@ export class ClusterLife {
 
   down(nodeId: string): void {
     this.#unseen = true;
+    this.#met.delete(nodeId);
     this.#former.down(nodeId);
   }
 
@@ -179,7 +180,7 @@ export class ClusterLife {
     if (!this.#unseen) return;
     this.#unseen = false;
     if (this.#storage === undefined || this.#suspended !== undefined || this.#removed) return;
-    if (this.#member !== undefined && this.#meetStrangers()) return;
+    if (this.#meetTwin() || (this.#member !== undefined && this.#meetStrangers())) return;
     const scene = this.#scene();
     const verdict = "voters" in scene ? judgeMember(scene) : judgeNewcomer(scene);
     if (verdict.kind === "wait" && verdict.reason !== this.#reason) {
@@ -194,60 +195,47 @@ export class ClusterLife {
   beat(): void {
     this.#unseen = true;
     if (this.#beats++ % REMIND_BEATS === 0) this.#former.remind();
-    for (const [nodeId, peer] of this.#context.peers.identities()) {
-      if (this.#isMemberUnaware(peer)) this.welcome(nodeId);
-    }
+    this.#invitations.tell();
     const identity = this.identity();
+    if (identity.led) this.#served = true;
     // With a leader nobody needs to know how far each log goes.
-    const steady = this.#member?.raw.status().softState.lead !== 0 && this.#member !== undefined;
-    const told = JSON.stringify(steady ? { ...identity, lastIndex: 0, lastTerm: 0 } : identity);
+    const told = JSON.stringify(identity.led ? { ...identity, lastIndex: 0, lastTerm: 0 } : identity);
     if (told === this.#told) return;
     this.#tell(told, identity);
   }
 
   /** Tells a peer that it is a member. */
   welcome(nodeId: string): void {
-    const member = this.active, { session, identity } = this.#context.peers.get(nodeId) ?? {};
-    if (member === undefined || session === undefined) return;
-    const now = this.#context.clock.now();
-    if (now < (this.#welcomed.get(session) ?? -Infinity) + WELCOME_AGAIN_MS) return;
-    this.#welcomed.set(session, now);
-    const { clusterId, lineage } = member.state;
-    const snapshot = encodeSnapshot(identity?.witness === true ? placeOf(member) : member.snapshot());
-    this.#context.post.frame(session, { kind: "welcome", clusterId, lineage, snapshot });
+    this.#invitations.welcome(nodeId);
   }
 
   /** Tells a peer that the cluster goes on without its raftId. */
-  retire(nodeId: string, again: boolean): void {
-    const state = this.active?.state;
-    if (state === undefined) return;
-    const { clusterId, lineage } = state;
-    this.#send(nodeId, { kind: "retire", clusterId, lineage, again });
+  retire(retirement: Retirement): void {
+    this.#invitations.retire(retirement);
   }
 
   /** Takes no part any more until the node starts again. */
   suspend(reason: string): void {
     if (this.#suspended !== undefined) return;
     this.#suspended = reason;
+    this.#former.reset();
     this.#context.logger.error("this node takes no part in Raft any more", { reason });
     this.#context.left(reason);
   }
 
-  #isMemberUnaware({ raftId, clusterId }: Identity): boolean {
-    const member = this.active;
-    if (member === undefined || (clusterId !== null && !member.state.lineage.includes(clusterId))) {
-      return false;
-    }
-    // With a leader it is the leader's errand.
-    return member.raw.status().softState.lead === 0 && member.members.includes(raftId);
-  }
-
   #takeWelcome(nodeId: string, frame: RaftFrame & { kind: "welcome" }): void {
     const storage = this.#storage;
-    if (storage === undefined || !this.#former.mayJoin(frame.clusterId) || this.#removed) return;
+    if (storage === undefined || !this.#former.mayJoin(frame.clusterId)) return;
+    // To what it has agreed itself, it belongs.
+    if (this.#removed && !this.#former.agreedTo(frame.clusterId)) return;
     if (storage.clusterId === frame.clusterId || this.#suspended !== undefined) return;
-    const snapshot = this.#readSnapshot(nodeId, frame);
-    if (snapshot === undefined) return;
+    let snapshot: Snapshot;
+    try {
+      snapshot = readWelcome(frame, { raftId: storage.raftId, witness: false });
+    } catch (thrown) {
+      this.#context.logger.warn("refused a welcome", { from: nodeId, reason: reasonOf(thrown) });
+      return;
+    }
     if (storage.clusterId !== undefined) {
       const ours = endOf(this.identity()), theirs = { term: snapshot.term, index: snapshot.index };
       if (!frame.lineage.includes(storage.clusterId) || compareEnds(ours, theirs) > 0) return;
@@ -256,32 +244,33 @@ export class ClusterLife {
     this.#context.logger.info("became a member", { cluster: frame.clusterId, by: nodeId });
   }
 
-  #readSnapshot(
-    nodeId: string,
-    { clusterId, snapshot }: RaftFrame & { kind: "welcome" },
-  ): Snapshot | undefined {
-    try {
-      const decoded = decodeSnapshot(snapshot);
-      if (ReplicatedState.restore(decoded.data).clusterId === clusterId) return decoded;
-      throw new FlotillaError("malformed", "its state is of another cluster");
-    } catch (thrown) {
-      this.#context.logger.error("refused a welcome", { from: nodeId, reason: reasonOf(thrown) });
-      return undefined;
+  #retired({ clusterId, lineage, raftId, index, again }: RaftFrame & { kind: "retire" }): void {
+    const storage = this.#storage;
+    if (storage === undefined || raftId !== storage.raftId) return;
+    const own = storage.clusterId, member = this.#member;
+    if (own === undefined) {
+      // It went away while it was about to be added.
+      if (again && this.#former.free) this.#startOver("the cluster has forgotten its raftId");
+      return;
     }
-  }
-
-  #retired({ clusterId, lineage, again }: RaftFrame & { kind: "retire" }): void {
-    const own = this.#storage?.clusterId;
-    if (own === undefined || (own !== clusterId && !lineage.includes(own))) return;
+    if (own !== clusterId && !lineage.includes(own)) return;
+    // Who says so may be a leader that is none any more: it does not know what this node knows.
+    if (own === clusterId && member?.members.includes(raftId) === true && member.applied >= index) return;
     if (again) return this.#startOver("its place in the cluster was taken by a newer self");
+    // Where it was removed before this run, it has been started again since.
+    if (!this.#served) return this.#startOver("it was removed from the cluster while it was away");
     this.#removed = true;
-    this.#leave("this node was removed from the cluster; it joins again when it is started again");
+    this.#startOver("this node was removed from the cluster; it joins again when it is started again");
   }
 
-  /** Becomes a newcomer again. What the storage held is kept aside. */
+  /** Becomes a newcomer, under a new raftId. What the storage held is kept aside. */
   #startOver(reason: string): void {
     this.#leave(reason);
-    this.#storage?.reset();
+    try {
+      this.#storage?.reset();
+    } catch (thrown) {
+      return this.suspend(`its storage failed: ${reasonOf(thrown)}`);
+    }
     this.#announce();
   }
 
@@ -293,15 +282,26 @@ export class ClusterLife {
     this.#context.left(reason);
   }
 
+  /** Two nodes have one raftId, since a disk was copied: one gives it up. True: this one did. */
+  #meetTwin(): boolean {
+    const { nodeId, peers } = this.#context, own = this.identity();
+    const holder = this.#member?.state.member(own.raftId)?.nodeId;
+    const twin = twinOf(nodeId, own, peers.identities(), holder);
+    if (twin === undefined) return false;
+    if (twin.own === "dissolve") this.#startOver(twin.reason);
+    else this.suspend(twin.reason);
+    return true;
+  }
+
   /** Two clusters that have nothing to do with each other met: one gives way. True: this one did. */
   #meetStrangers(): boolean {
     const { nodeId, peers, logger } = this.#context;
     for (const { peerId, clusterId, own, lists } of meetings(nodeId, this.identity(), peers.identities())) {
       if (own === "stay") {
-        if (!this.#met.has(clusterId)) {
+        if (this.#met.get(peerId) !== clusterId) {
           logger.error("met a node of another cluster", { peer: peerId, reason: lists });
         }
-        this.#met.add(clusterId);
+        this.#met.set(peerId, clusterId);
         continue;
       }
       const reason = `refused: ${peerId} is in another cluster; ${lists}`;
@@ -313,21 +313,13 @@ export class ClusterLife {
   }
 
   /** The coordinator's step: from here on the cluster exists. */
-  #form({ clusterId, from, members }: Plan): void {
+  #form(plan: Plan): boolean {
+    const { clusterId, from, members } = plan;
     const { clock, logger } = this.#context;
-    const tokenFloor = Math.floor(clock.wallTime()) * TOKENS_PER_MS;
     const records = members.map((member) => this.#record(member));
-    const confState = confStateOf(members);
-    let state: ReplicatedState, term = 1, index = 1;
-    if (from === null || this.#member === undefined) {
-      state = ReplicatedState.begin({ clusterId, lineage: [], tokenFloor, members: records });
-    } else {
-      const whole = this.#member.wholeState();
-      state = whole.state.reform({ clusterId, tokenFloor, members: records });
-      term = whole.term + 1;
-      index = whole.index + 1;
-    }
-    this.#begin(clusterId, { index, term, confState, data: state.snapshot() });
+    const former = from === null ? undefined : this.#member;
+    this.#begin(clusterId, foundingSnapshot(plan, records, clock.wallTime(), former));
+    if (this.#storage?.clusterId !== clusterId) return false;
     logger.info("formed a cluster", {
       cluster: clusterId,
       from,
@@ -335,6 +327,7 @@ export class ClusterLife {
     });
     for (const { nodeId } of members) if (nodeId !== this.#context.nodeId) this.welcome(nodeId);
     this.#member?.raw.campaign();
+    return true;
   }
 
   #record({ nodeId, raftId, witness }: Plan["members"][number]): MemberRecord {
@@ -354,6 +347,7 @@ export class ClusterLife {
     } catch (thrown) {
       return this.suspend(`its storage failed: ${reasonOf(thrown)}`);
     }
+    this.#removed = false;
     this.#enter(storage);
     this.#announce();
   }
@@ -374,7 +368,12 @@ export class ClusterLife {
     const member = this.#member;
     if (member === undefined) return scene;
     const { voters } = member.raw.status().configuration;
-    return { ...scene, voters, nodeOf: (raftId: RaftId) => member.state.member(raftId)?.nodeId };
+    return {
+      ...scene,
+      voters,
+      members: new Set(member.members),
+      nodeOf: (raftId: RaftId) => member.state.member(raftId)?.nodeId,
+    };
   }
 
   #announce(): void {

@@ -47,6 +47,8 @@ export interface Scene {
 /** A member's scene: with the members as its log has them. */
 export interface MemberScene extends Scene {
   readonly voters: JointVoters;
+  /** Everybody, with a vote or without. */
+  readonly members: ReadonlySet<RaftId>;
   nodeOf(raftId: RaftId): string | undefined;
 }
 
@@ -127,10 +129,14 @@ export function judgeMember(scene: MemberScene): Verdict {
   const named = voterIds(voters).map((raftId) => ({ raftId, nodeId: scene.nodeOf(raftId) }));
   const present = (id: string | undefined): Identity | undefined =>
     id === nodeId ? own : id === undefined ? undefined : peers.get(id);
-  // A node that is there under another raftId, and in no cluster, has lost what the former one stood for.
+  const everybody = new Map([...peers, [nodeId, own] as const]);
+  const here = new Set([...everybody.values()].map(({ raftId }) => raftId));
+  // A node that is there under another raftId has lost what the former one stood for: if it is in no cluster, or a
+  // member under that one; else it may know more of the members than this node, and speak for both.
   const lost = named.filter(({ raftId, nodeId: id }) => {
     const identity = present(id);
-    return identity !== undefined && identity.raftId !== raftId && identity.clusterId === null;
+    return identity !== undefined && !here.has(raftId) &&
+      (identity.clusterId === null || scene.members.has(identity.raftId));
   });
   const possible = new Map(named.map(({ raftId }) => [raftId, !lost.some((one) => one.raftId === raftId)]));
   if (jointVote(voters, possible) === "won") return { kind: "run" };
@@ -140,16 +146,20 @@ export function judgeMember(scene: MemberScene): Verdict {
   if (absent.length > 0) {
     return waits(`${gone}; to re-form, all must be there: waiting for ${absent.join(", ")}`);
   }
-  const survivors = nodeIds.filter((id) => present(id)?.clusterId === own.clusterId).sort();
+  // Whoever is left has a say, with a vote or without: a learner may have what all voters have lost.
+  const survivors = [...everybody].filter(([, { clusterId, out, witness }]) =>
+    clusterId === own.clusterId && !out && !witness
+  );
   let best = nodeId;
-  for (const id of survivors) {
-    const order = compareEnds(endOf(present(id) as Identity), endOf(present(best) as Identity));
+  for (const [id, identity] of survivors) {
+    const order = compareEnds(endOf(identity), endOf(present(best) as Identity));
     if (order > 0 || (order === 0 && id < best)) best = id;
   }
   if (best !== nodeId) {
     return waits(`${gone}; waiting for ${best}, which has the longest log, to re-form the cluster`);
   }
-  return { kind: "form", members: plannedMembers(scene, nodeIds) };
+  const everyone = new Set([...nodeIds, ...survivors.map(([id]) => id)]);
+  return { kind: "form", members: plannedMembers(scene, [...everyone]) };
 }
 
 /** Why this node does not agree to `plan` (for the log); undefined when it does. */
@@ -165,6 +175,12 @@ export function objectionTo(
   const coordinator = scene.peers.get(coordinatorId);
   if (coordinator === undefined || !plan.members.some(({ raftId }) => raftId === coordinator.raftId)) {
     return "its coordinator is not a member of it";
+  }
+  for (const [peerId, peer] of scene.peers) {
+    if (plan.from === null || peer.clusterId !== plan.from || peer.out || peer.witness) continue;
+    if (compareEnds(endOf(peer), plan.base) > 0) {
+      return `${peerId} has a longer log`;
+    }
   }
   if (own.clusterId !== null) {
     if (plan.from !== own.clusterId) return "this node is in another cluster";

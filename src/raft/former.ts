@@ -1,7 +1,7 @@
 /** Forming and re-forming: carries a verdict of `formation.ts` out, as coordinator or as one who agrees. */
 import { hex } from "../lib/bytes.ts";
 import type { Logger } from "../lib/logger.ts";
-import type { Random } from "../lib/random.ts";
+import { type Random, randomBelow } from "../lib/random.ts";
 import type { MemberScene, Plan, PlannedMember, Scene, Verdict } from "./formation.ts";
 import { endOf, objectionTo } from "./formation.ts";
 import type { RaftFrame } from "./frames.ts";
@@ -12,15 +12,23 @@ export interface FormerHost {
   readonly logger: Logger;
   scene(): Scene | MemberScene;
   send(nodeId: string, frame: RaftFrame): void;
-  /** All members agreed: the cluster exists from now on. */
-  form(plan: Plan): void;
+  /** All members agreed: the cluster exists from now on. False when it could not be kept: then it does not. */
+  form(plan: Plan): boolean;
 }
+
+/**
+ * A coordinator asks so many times, or up to twice as often, and then gives everybody free for a while: two that each
+ * hold what the other one needs would wait for ever, and a member that stands still hears nothing new.
+ */
+const REMINDERS = 4;
 
 export class Former {
   readonly #host: FormerHost;
   /** What this node coordinates. */
-  #proposed: { readonly plan: Plan; readonly agreed: Set<string> } | undefined;
-  /** What it agreed to: until that exists or its coordinator is gone, it does nothing else. */
+  #proposed: { readonly plan: Plan; readonly agreed: Set<string>; remindersLeft: number } | undefined;
+  /** Calls of `remind` before it proposes anything again. */
+  #resting = 0;
+  /** What it agreed to: until that exists, is withdrawn or its coordinator is gone, it agrees to nothing else. */
   #agreed: { readonly plan: Plan; readonly coordinator: string } | undefined;
 
   constructor(host: FormerHost) {
@@ -32,14 +40,25 @@ export class Former {
     return (this.#proposed?.plan.from ?? this.#agreed?.plan.from ?? null) !== null;
   }
 
+  /** This node has agreed to nothing. */
+  get free(): boolean {
+    return this.#agreed === undefined;
+  }
+
   /** Whether this node may become a member of `clusterId`: it has agreed to no other cluster. */
   mayJoin(clusterId: string): boolean {
     return this.#agreed === undefined || this.#agreed.plan.clusterId === clusterId;
   }
 
+  /** Whether this node has agreed to just that one. */
+  agreedTo(clusterId: string): boolean {
+    return this.#agreed?.plan.clusterId === clusterId;
+  }
+
   /** Acts on what this node thinks of the present scene. */
   follow(verdict: Verdict): void {
     if (verdict.kind !== "form") return this.#withdraw();
+    if (this.#resting > 0 || this.#agreed !== undefined) return;
     const { own } = this.#host.scene();
     const base = own.clusterId === null ? { term: 0, index: 0 } : endOf(own);
     const current = this.#proposed?.plan;
@@ -49,15 +68,23 @@ export class Former {
     this.#withdraw();
     const clusterId = hex(this.#host.random.bytes(8));
     const plan = { clusterId, from: own.clusterId, base, members: verdict.members };
-    this.#proposed = { plan, agreed: new Set([this.#host.nodeId]) };
-    this.remind();
+    const remindersLeft = REMINDERS + randomBelow(this.#host.random, REMINDERS);
+    this.#proposed = { plan, agreed: new Set([this.#host.nodeId]), remindersLeft };
+    this.#ask(plan, this.#proposed.agreed);
     this.#formIfAgreed();
   }
 
-  /** Asks those again who have not agreed yet: what they objected to may have changed. */
+  /** Asks those again who have not agreed yet: what they objected to may have changed. To be called now and then. */
   remind(): void {
-    if (this.#proposed === undefined) return;
-    const { plan, agreed } = this.#proposed;
+    if (this.#resting > 0) this.#resting--;
+    const proposed = this.#proposed;
+    if (proposed === undefined) return;
+    if (proposed.remindersLeft-- > 0) return this.#ask(proposed.plan, proposed.agreed);
+    this.#withdraw();
+    this.#resting = 1 + randomBelow(this.#host.random, REMINDERS);
+  }
+
+  #ask(plan: Plan, agreed: ReadonlySet<string>): void {
     for (const { nodeId } of plan.members) {
       if (!agreed.has(nodeId)) this.#host.send(nodeId, { kind: "propose", plan });
     }
@@ -65,12 +92,15 @@ export class Former {
 
   /** A coordinator asks for this node's agreement. */
   asked(coordinator: string, plan: Plan): void {
-    const objection = objectionTo(plan, coordinator, this.#host.scene());
+    const holder = this.#proposed === undefined ? this.#agreed?.coordinator : this.#host.nodeId;
+    const objection = holder !== undefined && holder !== coordinator
+      ? `this node has agreed to what ${holder} proposes`
+      : objectionTo(plan, coordinator, this.#host.scene());
     if (objection !== undefined) {
       this.#host.logger.debug("did not agree to a formation", { coordinator, reason: objection });
       return;
     }
-    // Whoever coordinates under the same view asks for the same; the later word counts.
+    // Of one coordinator the later word counts.
     this.#agreed = { plan, coordinator };
     this.#host.send(coordinator, { kind: "agree", clusterId: plan.clusterId });
   }
@@ -93,16 +123,21 @@ export class Former {
     if (this.#proposed?.plan.members.some((member) => member.nodeId === nodeId) === true) this.#withdraw();
   }
 
-  /** This node has become a member of a cluster, or left it. */
+  /** This node has become a member of a cluster, or left it, or takes no part any more. */
   reset(): void {
-    this.#proposed = this.#agreed = undefined;
+    this.#withdraw();
+    this.#agreed = undefined;
   }
 
   #withdraw(): void {
     const proposed = this.#proposed;
     if (proposed === undefined) return;
     this.#proposed = undefined;
-    const { plan: { clusterId, members } } = proposed;
+    this.#release(proposed.plan);
+  }
+
+  /** Those who agreed are free again. */
+  #release({ clusterId, members }: Plan): void {
     for (const { nodeId } of members) {
       if (nodeId !== this.#host.nodeId) this.#host.send(nodeId, { kind: "withdraw", clusterId });
     }
@@ -112,7 +147,7 @@ export class Former {
     const proposed = this.#proposed;
     if (proposed === undefined || proposed.agreed.size < proposed.plan.members.length) return;
     this.#proposed = undefined;
-    this.#host.form(proposed.plan);
+    if (!this.#host.form(proposed.plan)) this.#release(proposed.plan);
   }
 }
 

@@ -4,6 +4,7 @@ import { concatBytes } from "../lib/bytes.ts";
 import { decodeCbor, encodeCbor } from "../lib/cbor.ts";
 import { FlotillaError, shown } from "../lib/errors.ts";
 import { asBoolean, asBytes, asList, asTuple } from "../lib/shape.ts";
+import type { RaftId } from "./core/types.ts";
 import type { Plan, PlannedMember } from "./formation.ts";
 import {
   asClusterId,
@@ -20,9 +21,10 @@ import {
  * - `identity`: absolute state, sent when a session begins and when it changes.
  * - `propose`, `agree`, `withdraw`: a formation; who agrees stands still until it exists or is withdrawn.
  * - `welcome`: `cluster` exists, the receiver is a member of it, and `snapshot` (encoded) is where it begins.
- * - `retire`: the cluster goes on without the receiver's raftId; `again`: it may come back under a new one.
+ * - `retire`: the cluster goes on without `raftId`, as of the entry `index`; `again`: the receiver may come back under
+ *   a new one.
  * - `message`: one of Raft's own that does not fit a datagram.
- * - `snapshot-taken`: the Raft message with the snapshot of `index` came through.
+ * - `snapshot-taken`: the Raft message with the snapshot of `index` came through to `raftId`, whatever became of it.
  */
 export type RaftFrame =
   | { readonly kind: "identity"; readonly identity: Identity }
@@ -39,10 +41,12 @@ export type RaftFrame =
     readonly kind: "retire";
     readonly clusterId: string;
     readonly lineage: readonly string[];
+    readonly raftId: RaftId;
+    readonly index: number;
     readonly again: boolean;
   }
   | { readonly kind: "message"; readonly clusterId: string; readonly message: Bytes }
-  | { readonly kind: "snapshot-taken"; readonly raftId: number; readonly index: number };
+  | { readonly kind: "snapshot-taken"; readonly raftId: RaftId; readonly index: number };
 
 const KINDS: readonly RaftFrame["kind"][] = [
   "identity",
@@ -74,7 +78,7 @@ function fieldsOf(frame: RaftFrame): unknown[] {
     case "welcome":
       return [frame.clusterId, frame.lineage, frame.snapshot];
     case "retire":
-      return [frame.clusterId, frame.lineage, frame.again];
+      return [frame.clusterId, frame.lineage, frame.raftId, frame.index, frame.again];
     case "message":
       return [frame.clusterId, frame.message];
     case "snapshot-taken":
@@ -105,11 +109,13 @@ export function decodeFrame(bytes: Uint8Array): RaftFrame {
       };
     }
     case "retire": {
-      const [clusterId, lineage, again] = asTuple(fields, 3, "a retirement");
+      const [clusterId, lineage, raftId, index, again] = asTuple(fields, 5, "a retirement");
       return {
         kind,
         clusterId: asClusterId(clusterId),
         lineage: asLineage(lineage),
+        raftId: asRaftId(raftId),
+        index: asPosition(index, "an index"),
         again: asBoolean(again, "whether it may come back"),
       };
     }

@@ -1,13 +1,14 @@
 /** What a node tells its peers of its part in Raft, and what it expects of them. */
 import { asBoolean, asList, asText, asTuple, asWhole } from "../lib/shape.ts";
+import { FlotillaError, shown } from "../lib/errors.ts";
 import { NODE_ID_BYTES_MAX } from "../lib/limits.ts";
 import { POSITION_MAX } from "./core/message_check.ts";
 import type { RaftId } from "./core/types.ts";
+import { CLUSTER_ID, RAFT_ID_MAX } from "./stored_member.ts";
 
 /** Entries of a node list, and with them members of a formation. */
 export const MEMBERS_MAX = 256;
 const LINEAGE_MAX = 16;
-const CLUSTER_ID_CHARACTERS = 16;
 const ENTRY_BYTES_MAX = 2_048;
 
 /** With whom a node without a cluster is ready to form one. */
@@ -30,8 +31,10 @@ export interface Identity {
   readonly members: number;
   /** Somebody has written to the state it holds. */
   readonly hasData: boolean;
-  /** It was taken out of its cluster while it ran, and stays out until it starts again. */
-  readonly removed: boolean;
+  /** It knows a leader of its cluster. */
+  readonly led: boolean;
+  /** It takes no part until it starts again: it was removed while it ran, or cannot go on. */
+  readonly out: boolean;
   readonly witness: boolean;
   readonly expects: Expectation;
   /** How well it is placed to lead, 0–100. */
@@ -40,8 +43,8 @@ export interface Identity {
 
 /** The identity as plain values for CBOR. */
 export function identityFields(identity: Identity): unknown[] {
-  const { raftId, clusterId, lineage, lastTerm, lastIndex, members, hasData, removed, witness, expects } =
-    identity;
+  const { raftId, clusterId, lineage, lastTerm, lastIndex, members, hasData, led, out, witness } = identity;
+  const { expects, score } = identity;
   const expected = expects.kind === "list" ? [expects.nodeIds, expects.unresolved] : expects.count;
   return [
     raftId,
@@ -51,10 +54,11 @@ export function identityFields(identity: Identity): unknown[] {
     lastIndex,
     members,
     hasData,
-    removed,
+    led,
+    out,
     witness,
     expected,
-    identity.score,
+    score,
   ];
 }
 
@@ -68,11 +72,12 @@ export function asIdentity(value: unknown): Identity {
     lastIndex,
     members,
     hasData,
-    removed,
+    led,
+    out,
     witness,
     expected,
     score,
-  ] = asTuple(value, 11, "an identity");
+  ] = asTuple(value, 12, "an identity");
   return {
     raftId: asRaftId(raftId),
     clusterId: clusterId === null ? null : asClusterId(clusterId),
@@ -81,7 +86,8 @@ export function asIdentity(value: unknown): Identity {
     lastIndex: asPosition(lastIndex, "an index"),
     members: asWhole(members, 0, Number.MAX_SAFE_INTEGER, "a number of members"),
     hasData: asBoolean(hasData, "whether there is data"),
-    removed: asBoolean(removed, "whether it was removed"),
+    led: asBoolean(led, "whether it has a leader"),
+    out: asBoolean(out, "whether it takes no part"),
     witness: asBoolean(witness, "whether it is a witness"),
     expects: asExpectation(expected),
     score: asWhole(score, 0, 100, "a score"),
@@ -89,12 +95,12 @@ export function asIdentity(value: unknown): Identity {
 }
 
 export function asRaftId(value: unknown): RaftId {
-  return asWhole(value, 1, Number.MAX_SAFE_INTEGER, "a raftId");
+  return asWhole(value, 1, RAFT_ID_MAX, "a raftId");
 }
 
 export function asClusterId(value: unknown): string {
-  const text = asText(value, CLUSTER_ID_CHARACTERS, "a cluster id", CLUSTER_ID_CHARACTERS);
-  return text;
+  if (typeof value === "string" && CLUSTER_ID.test(value)) return value;
+  throw new FlotillaError("malformed", `expected a cluster id of 16 hexadecimal digits, got ${shown(value)}`);
 }
 
 export function asPosition(value: unknown, what: string): number {

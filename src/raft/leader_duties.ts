@@ -1,11 +1,12 @@
 /** What a leader does besides replicating: it looks after members and leases, and makes way for a better leader. */
 import type { Clock } from "../lib/clock.ts";
+import { NO_ID } from "./core/types.ts";
 import { LeaseKeeper } from "./lease_keeper.ts";
 import type { RaftMember } from "./member.ts";
 import type { PeerTable } from "./peer_table.ts";
 import { Handover } from "./score.ts";
 import { type Command, encodeEnvelope } from "./state/commands.ts";
-import { type Errands, errandsOf, type PresentNode } from "./steward.ts";
+import { type Errands, errandsOf, type PresentNode, type Retirement } from "./steward.ts";
 
 export interface LeaderDutiesContext {
   readonly clock: Clock;
@@ -15,7 +16,7 @@ export interface LeaderDutiesContext {
   present(): ReadonlyMap<string, PresentNode>;
   score(): number;
   welcome(nodeId: string): void;
-  retire(nodeId: string, again: boolean): void;
+  retire(retirement: Retirement): void;
 }
 
 export class LeaderDuties {
@@ -44,7 +45,7 @@ export class LeaderDuties {
     if (raw.termAt(status.applied) !== status.term || status.applied < this.#lastIndex) return;
     const errands = this.#errands(member);
     for (const nodeId of errands.welcome) this.#context.welcome(nodeId);
-    for (const { nodeId, again } of errands.retire) this.#context.retire(nodeId, again);
+    for (const retirement of errands.retire) this.#context.retire(retirement);
     const commands: Command[] = [...errands.commands];
     for (const { name, token, renewedAt } of this.#leases.over(state, this.#context.clock.now())) {
       commands.push({ kind: "expire-lease", name, token, renewedAt });
@@ -68,6 +69,7 @@ export class LeaderDuties {
       lineage: state.lineage,
       configuration,
       records: new Map([...state.members()].map((record) => [record.raftId, record])),
+      isForgotten: (raftId) => state.isForgotten(raftId),
       present: this.#context.present(),
       commit,
       match: (raftId) => member.matchOf(raftId),
@@ -79,14 +81,13 @@ export class LeaderDuties {
   /** Of two that keep state and vote, the better placed leads. */
   #considerHandover(member: RaftMember): void {
     const { clock, peers, score } = this.#context;
-    const others = [...member.raw.status().configuration.voters.incoming].flatMap((raftId) => {
-      const identity = peers.byRaftId(raftId)?.identity;
-      return identity === undefined || identity.witness ? [] : [{ raftId, score: identity.score }];
-    });
-    const [other, third] = others;
-    if (other === undefined || third !== undefined) return this.#handover.reset();
-    if (!this.#handover.isDue(score(), other.score, clock.now())) return;
+    const others = member.voters.filter((raftId) =>
+      raftId !== member.raftId && member.state.member(raftId)?.witness !== true
+    );
+    const [raftId = NO_ID] = others, identity = peers.byRaftId(raftId)?.identity;
+    if (others.length !== 1 || identity === undefined) return this.#handover.reset();
+    if (!this.#handover.isDue(score(), identity.score, clock.now())) return;
     this.#handover.reset();
-    member.raw.transferLeader(other.raftId);
+    member.raw.transferLeader(raftId);
   }
 }

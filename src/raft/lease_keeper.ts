@@ -1,6 +1,9 @@
 /** The leader's clock over the leases of the replicated state: it proposes the end of one that nobody renewed. */
 import type { ReplicatedState } from "./state/replicated_state.ts";
 
+/** A leader that did not look for so many ms stood still, or could not go on: nobody could renew anything. */
+const STANDSTILL_MS = 1_000;
+
 interface Watched {
   readonly token: number;
   readonly renewedAt: number;
@@ -13,6 +16,7 @@ interface Watched {
  */
 export class LeaseKeeper {
   readonly #watched = new Map<string, Watched>();
+  #lookedAt = -Infinity;
 
   /** This node leads no more, or begins to. */
   reset(): void {
@@ -24,6 +28,8 @@ export class LeaseKeeper {
     state: Pick<ReplicatedState, "leases">,
     now: number,
   ): Generator<{ name: string; token: number; renewedAt: number }> {
+    if (now - this.#lookedAt > STANDSTILL_MS) this.reset();
+    this.#lookedAt = now;
     const gone = new Set(this.#watched.keys());
     for (const { name, token, ttlMs, renewedAt } of state.leases()) {
       gone.delete(name);

@@ -1,6 +1,6 @@
 /** One member at work: the core, its storage and the replicated state, in the order that a ready asks for. */
 import type { Bytes } from "../lib/bytes.ts";
-import { FlotillaError } from "../lib/errors.ts";
+import { FlotillaError, reasonOf } from "../lib/errors.ts";
 import type { Random } from "../lib/random.ts";
 import { randomBelow } from "../lib/random.ts";
 import type { RaftRole } from "./contract.ts";
@@ -9,6 +9,7 @@ import { voterIds } from "./core/quorum.ts";
 import { RawNode } from "./core/raw_node.ts";
 import { payloadBytes } from "./core/size.ts";
 import type { ConfChange, ConfState, Entry, Message, RaftId, Snapshot, StepResult } from "./core/types.ts";
+import { NO_ID } from "./core/types.ts";
 import type { Ticks } from "./options.ts";
 import { type Applied, ReplicatedState } from "./state/replicated_state.ts";
 import type { RaftStorage } from "./storage.ts";
@@ -90,6 +91,11 @@ export class RaftMember {
     return this.raw.status().softState.role === "leader";
   }
 
+  /** It knows a leader. */
+  get led(): boolean {
+    return this.raw.status().softState.lead !== NO_ID;
+  }
+
   get role(): RaftRole {
     const { role } = this.raw.status().softState;
     if (role === "leader") return "leader";
@@ -111,6 +117,15 @@ export class RaftMember {
     if (raftId === this.raftId) return this.raw.status().lastIndex;
     for (const [id, { match }] of this.raw.progress()) if (id === raftId) return match;
     return 0;
+  }
+
+  /** Takes a message of another member. Throws `malformed` for a snapshot that nobody could go on from. */
+  step(message: Message): void {
+    if (message.type === "snapshot") {
+      const fault = stateFault(message.snapshot.data, this.#state.clusterId);
+      if (fault !== undefined) throw new FlotillaError("malformed", `a leader's snapshot: ${fault}`);
+    }
+    this.raw.step(message);
   }
 
   propose(payloads: readonly Bytes[]): StepResult {
@@ -217,6 +232,17 @@ export class RaftMember {
       break;
     }
     return last;
+  }
+}
+
+/** Why `data` is no state of `clusterId` (a reason for people); undefined when it is. */
+export function stateFault(data: Uint8Array, clusterId: string): string | undefined {
+  try {
+    return ReplicatedState.restore(data).clusterId === clusterId
+      ? undefined
+      : "its state is of another cluster";
+  } catch (thrown) {
+    return reasonOf(thrown);
   }
 }
 

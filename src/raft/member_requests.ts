@@ -45,6 +45,7 @@ export class MemberRequests {
       throw new FlotillaError("not-found", `transfer the leadership: ${whom}`);
     }
     await this.#until(`transfer the leadership to ${this.#context.nodeOf(target)}`, options, (member) => {
+      if (member === undefined) return false;
       const { transferee, softState: { lead } } = member.raw.status();
       if (lead === target) return true;
       if (transferee === NO_ID) member.raw.transferLeader(target);
@@ -55,11 +56,14 @@ export class MemberRequests {
   /** See `RaftNode.removeNode`. */
   async removeNode(nodeId: string, options: WaitOptions): Promise<void> {
     const { active, nodeOf } = this.#context;
+    const own = active()?.raftId;
     const raftId = active()?.members.find((id) => nodeOf(id) === nodeId);
     if (raftId === undefined) {
       throw new FlotillaError("not-found", `remove ${shown(nodeId)}: it is no member`);
     }
     await this.#until(`remove ${shown(nodeId)}`, options, (member) => {
+      // Whoever is removed hears of it by being no member any more.
+      if (member === undefined) return raftId === own;
       if (!member.members.includes(raftId)) return true;
       if (!isJoint(member.raw.status().configuration)) {
         member.proposeChange(changeOf({ operation: "remove", id: raftId }));
@@ -89,14 +93,17 @@ export class MemberRequests {
     return candidates.sort((a, b) => member.matchOf(b) - member.matchOf(a))[0];
   }
 
-  /** Tries until it is so, or this node is no member any more. Rejects `timeout`, `not-running`. */
-  async #until(what: string, options: WaitOptions, attempt: (member: RaftMember) => boolean): Promise<void> {
+  /** Tries until it is so. Rejects `timeout`, `aborted`, `not-running`. */
+  async #until(
+    what: string,
+    options: WaitOptions,
+    attempt: (member: RaftMember | undefined) => boolean,
+  ): Promise<void> {
     const { clock, timeoutMs, active, running, obstacle, schedule } = this.#context;
     const deadline = clock.now() + (options.timeoutMs ?? timeoutMs);
     for (;;) {
       if (!running()) throw new FlotillaError("not-running", `${what}: this node has stopped`);
-      const member = active();
-      if (member === undefined || attempt(member)) return;
+      if (attempt(active())) return;
       schedule();
       const leftMs = deadline - clock.now();
       if (leftMs <= 0) throw new FlotillaError("timeout", `${what}: ${obstacle() ?? "not in time"}`);

@@ -4,6 +4,9 @@ import type { Session } from "../link/contract.ts";
 import type { RaftId } from "./core/types.ts";
 import type { Identity } from "./identity.ts";
 
+/** Nodes that are remembered as gone: more than a cluster has members. */
+const LEFT_MAX = 4_096;
+
 export interface RaftPeer {
   readonly session: Session;
   /** Undefined until it has said so. */
@@ -24,6 +27,8 @@ export class PeerTable {
   }
 
   up(session: Session): void {
+    const before = this.#peers.get(session.nodeId);
+    if (before !== undefined) this.#unname(before);
     this.#peers.set(session.nodeId, { session, identity: undefined });
   }
 
@@ -32,24 +37,46 @@ export class PeerTable {
     const peer = this.#peers.get(session.nodeId);
     if (peer?.session !== session) return undefined;
     this.#peers.delete(session.nodeId);
-    this.#leftAt.set(session.nodeId, this.#clock.now());
-    const raftId = peer.identity?.raftId;
-    if (raftId !== undefined) this.#byRaftId.delete(raftId);
-    return raftId;
+    this.#leave(session.nodeId);
+    this.#unname(peer);
+    return peer.identity?.raftId;
   }
 
   identified(session: Session, identity: Identity): void {
     const peer = this.#peers.get(session.nodeId);
     if (peer?.session !== session) return;
-    if (peer.identity !== undefined) this.#byRaftId.delete(peer.identity.raftId);
+    this.#unname(peer);
     peer.identity = identity;
-    this.#byRaftId.set(identity.raftId, peer);
+    if (!identity.out) this.#byRaftId.set(identity.raftId, peer);
+  }
+
+  /** A disk may have moved from one node to another, whose word about it came first. */
+  #unname(peer: RaftPeer): void {
+    const raftId = peer.identity?.raftId;
+    if (raftId !== undefined && this.#byRaftId.get(raftId) === peer) this.#byRaftId.delete(raftId);
+  }
+
+  #leave(nodeId: string): void {
+    this.#leftAt.delete(nodeId);
+    this.#leftAt.set(nodeId, this.#clock.now());
+    if (this.#leftAt.size <= LEFT_MAX) return;
+    for (const oldest of this.#leftAt.keys()) {
+      this.#leftAt.delete(oldest);
+      break;
+    }
+  }
+
+  /** What the node at the other end of `session` has said of itself. */
+  identity(session: Session): Identity | undefined {
+    const peer = this.#peers.get(session.nodeId);
+    return peer?.session === session ? peer.identity : undefined;
   }
 
   get(nodeId: string): RaftPeer | undefined {
     return this.#peers.get(nodeId);
   }
 
+  /** The peer that takes part as `raftId`. */
   byRaftId(raftId: RaftId): RaftPeer | undefined {
     return this.#byRaftId.get(raftId);
   }

@@ -60,9 +60,11 @@ export class Post {
     return decodeMessage(message);
   }
 
-  /** The member `raftId` has what was sent to it last. */
-  snapshotTaken(raftId: RaftId, raw: Reports | undefined): void {
-    if (this.#snapshots.delete(raftId)) raw?.reportSnapshot(raftId, true);
+  /** At the other end of `session` the member `raftId` has what was sent to it last. */
+  snapshotTaken(session: Session, raftId: RaftId, raw: Reports | undefined): void {
+    if (this.#snapshots.get(raftId) !== session) return;
+    this.#snapshots.delete(raftId);
+    raw?.reportSnapshot(raftId, true);
   }
 
   /** A session ended. */

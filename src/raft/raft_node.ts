@@ -89,6 +89,7 @@ export class RaftNode implements LinkService, RaftPart {
     });
     this.#reads = new Reads({
       ...waits,
+      random,
       schedule,
       readIndex: (context) => this.#life.active?.raw.readIndex(context),
       applied: () => this.#life.member?.applied ?? 0,
@@ -109,7 +110,7 @@ export class RaftNode implements LinkService, RaftPart {
       present: () => this.#roster.present(),
       score: () => this.#score(),
       welcome: (nodeId) => this.#life.welcome(nodeId),
-      retire: (nodeId, again) => this.#life.retire(nodeId, again),
+      retire: (retirement) => this.#life.retire(retirement),
     });
     this.#requests = new MemberRequests({
       nodeId: this.nodeId,
@@ -170,8 +171,7 @@ export class RaftNode implements LinkService, RaftPart {
   view(): RaftView {
     const { member } = this.#life;
     const reason = this.#obstacle() ?? null;
-    const status = reason === null ? "on" : "off";
-    const { leaderId } = this;
+    const status = reason === null ? "on" : "off", { leaderId } = this;
     const { term = null, commit: commitIndex = null } = member?.raw.status() ?? {};
     return {
       role: member?.role ?? null,
@@ -223,10 +223,10 @@ export class RaftNode implements LinkService, RaftPart {
 
   /** Throws `malformed`. */
   frame(session: Session, _lane: Lane, payload: Uint8Array<ArrayBuffer>): void {
-    const frame = decodeFrame(payload);
+    const frame = decodeFrame(payload), raw = this.#life.member?.raw;
     if (this.#state !== "running") return;
     if (frame.kind === "message") this.#message(session, frame.clusterId, this.#post.open(frame.message));
-    else if (frame.kind === "snapshot-taken") this.#post.snapshotTaken(frame.raftId, this.#life.member?.raw);
+    else if (frame.kind === "snapshot-taken") this.#post.snapshotTaken(session, frame.raftId, raw);
     else this.#life.frame(session, frame);
     this.#schedule();
   }
@@ -238,16 +238,16 @@ export class RaftNode implements LinkService, RaftPart {
   }
 
   #message(session: Session, clusterId: string, message: Message): void {
-    const { active } = this.#life;
-    if (active === undefined || active.state.clusterId !== clusterId) return;
-    active.raw.step(message);
-    if (message.type === "snapshot") {
-      // The sender is told once it was taken in, which may be refused.
-      this.#work();
-      const { raftId } = active;
-      this.#post.frame(session, { kind: "snapshot-taken", raftId, index: message.snapshot.index });
-    }
+    if (this.#state !== "running") return;
+    const { active } = this.#life, isItself = this.#peers.identity(session)?.raftId === message.from;
+    // Nobody speaks for another member, even if it knows the secret.
+    if (isItself && active?.state.clusterId === clusterId) active.step(message);
     this.#schedule();
+    if (message.type !== "snapshot") return;
+    // What comes behind it in this turn should find the new state.
+    this.#work();
+    // Until it hears that, the leader sends nothing else; if it was not taken in, it will send it again.
+    this.#post.frame(session, { kind: "snapshot-taken", raftId: message.to, index: message.snapshot.index });
   }
 
   // --- Its turns ---
@@ -283,7 +283,7 @@ export class RaftNode implements LinkService, RaftPart {
     if (lead === before.raftId && (lead === 0 || term === before.term)) return;
     this.#lead = { raftId: lead, term };
     this.#duties.reset();
-    if (lead !== 0) this.#proposer.leaderChanged();
+    if (lead !== 0) { for (const part of [this.#proposer, this.#reads]) part.leaderChanged(); }
     this.#context.logger.info("the leader changed", { leader: this.leaderId, term });
     this.events.emit("leaderchange", { leaderId: this.leaderId, term });
     this.#schedule();

@@ -1,7 +1,10 @@
 /** Linearizable reads: each waits until this node has applied what was committed when it was asked (thesis, 6.4). */
+import { type Random, randomBelow } from "../lib/random.ts";
 import type { StepResult } from "./core/types.ts";
 import { type Wait, type WaitOptions, Waits, type WaitsHost } from "./waits.ts";
 
+/** The first context is below it; one run never asks so often that it could get out of the whole numbers. */
+const CONTEXT_MAX = 2 ** 48;
 /** Reads that may wait at once. */
 const READS_MAX = 16_384;
 
@@ -12,6 +15,7 @@ interface Round {
 }
 
 export interface ReadsHost extends WaitsHost {
+  readonly random: Random;
   /** Asks for the commit index; undefined while this node is no member. */
   readIndex(context: number): StepResult | undefined;
   /** The last entry applied here. */
@@ -28,11 +32,13 @@ export class Reads {
   readonly #asked = new Map<number, Round>();
   /** Confirmed; to be answered once their index is applied here. */
   #ripening: { readonly index: number; readonly reads: readonly Wait<void>[] }[] = [];
-  #context = 0;
+  /** Leaders may still hold questions of this member's last run: none of this one has the same number. */
+  #context: number;
 
   constructor(host: ReadsHost) {
     this.#host = host;
     this.#waits = new Waits("read", READS_MAX, host);
+    this.#context = randomBelow(host.random, CONTEXT_MAX);
   }
 
   /**
@@ -55,6 +61,11 @@ export class Reads {
     if (reads.length === 0 || this.#host.readIndex(++this.#context) !== "taken") return;
     this.#fresh = [];
     this.#asked.set(this.#context, { reads, askedAt: this.#host.clock.now() });
+  }
+
+  /** There is another leader: what the former one was asked is lost with it. */
+  leaderChanged(): void {
+    this.retry(0);
   }
 
   /** Asks again what has had no answer for `afterMs`, under a new context. */

@@ -111,8 +111,12 @@ export class NodeReplicatedMap implements ReplicatedMap {
 
   /** This node's state, once a look at it is as good as was asked for. */
   async #look(options: ReadOptions): Promise<ReplicatedState | undefined> {
-    if (options.stale !== true) await this.#context.reads.barrier(options);
-    return this.#context.state();
+    if (options.stale === true) return this.#context.state();
+    await this.#context.reads.barrier(options);
+    const state = this.#context.state();
+    // Between the answer and here this node may have left its cluster.
+    if (state === undefined) throw new FlotillaError("no-leader", "read: this node left its cluster");
+    return state;
   }
 
   async #run(command: Command, options: WaitOptions | undefined): Promise<Result> {

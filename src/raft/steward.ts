@@ -27,42 +27,54 @@ export interface Estate {
   readonly lineage: readonly string[];
   readonly configuration: Configuration;
   readonly records: ReadonlyMap<RaftId, MemberRecord>;
+  /** A record that was there once is never taken in again. */
+  isForgotten(raftId: RaftId): boolean;
   /** By nodeId, this node among them. */
   readonly present: ReadonlyMap<string, PresentNode>;
   readonly commit: number;
   /** The last entry known to be in a member's log. */
   match(raftId: RaftId): number;
-  /** For how long a node has been away, ms. */
+  /** For how long a node that is not present has been away, ms. */
   awayMs(nodeId: string): number;
   readonly voterReplaceAfterMs: number;
+}
+
+export interface Retirement {
+  readonly nodeId: string;
+  readonly raftId: RaftId;
+  /** It may come back under another raftId. */
+  readonly again: boolean;
 }
 
 export interface Errands {
   /** Peers that are members and do not know it yet. */
   readonly welcome: readonly string[];
-  /** Peers whose raftId the cluster goes on without. `again`: they may come back under another. */
-  readonly retire: readonly { readonly nodeId: string; readonly again: boolean }[];
+  /** Peers whose raftId the cluster goes on without. */
+  readonly retire: readonly Retirement[];
   readonly commands: readonly Command[];
   readonly change: ConfChange | undefined;
 }
 
 export function errandsOf(estate: Estate): Errands {
   const members = new Set(memberIds(estate.configuration));
-  const welcome: string[] = [], retire: { nodeId: string; again: boolean }[] = [];
+  const welcome: string[] = [], retire: Retirement[] = [];
   const newcomers: [string, PresentNode][] = [];
   for (const [nodeId, node] of estate.present) {
-    const { clusterId, raftId, removed } = node.identity;
+    const { clusterId, raftId, out } = node.identity;
     const isMember = members.has(raftId);
     if (clusterId === estate.clusterId) {
-      if (!isMember && !removed) {
-        retire.push({ nodeId, again: memberAt(estate, members, nodeId) !== undefined });
+      if (!isMember && !out) {
+        retire.push({ nodeId, raftId, again: memberAt(estate, members, nodeId) !== undefined });
       }
     } else if (clusterId !== null) {
       if (!estate.lineage.includes(clusterId)) continue;
       if (isMember) welcome.push(nodeId);
-      else retire.push({ nodeId, again: true });
+      else retire.push({ nodeId, raftId, again: true });
     } else if (isMember) welcome.push(nodeId);
-    else if (!removed) newcomers.push([nodeId, node]);
+    else if (out) continue;
+    // It went away before it was a member, and its record with it.
+    else if (estate.isForgotten(raftId)) retire.push({ nodeId, raftId, again: true });
+    else newcomers.push([nodeId, node]);
   }
   return {
     welcome,
@@ -85,7 +97,13 @@ function recordsToWrite(
 ): Command[] {
   const commands: Command[] = [];
   const wanted = new Set([...members, ...newcomers.map(([, { identity }]) => identity.raftId)]);
-  const nodes = new Map([...present].map(([nodeId, node]) => [node.identity.raftId, { nodeId, ...node }]));
+  const nodes = new Map<RaftId, PresentNode & { readonly nodeId: string }>();
+  for (const [nodeId, node] of present) {
+    const { raftId, out } = node.identity;
+    // Where a disk was copied, the node that has the raftId already keeps it.
+    const isTaken = nodes.get(raftId)?.nodeId === records.get(raftId)?.nodeId && nodes.has(raftId);
+    if (!out && !isTaken) nodes.set(raftId, { nodeId, ...node });
+  }
   for (const raftId of wanted) {
     const record = records.get(raftId), node = nodes.get(raftId);
     if (node !== undefined) {
@@ -126,9 +144,10 @@ function nextChange(
     return changeOf({ operation: "add-voter", id: candidate }, ...dismissed);
   }
   if (candidate !== undefined) {
-    const dead = keepers.find((id) =>
-      estate.awayMs(records.get(id)?.nodeId ?? "") > estate.voterReplaceAfterMs
-    );
+    const dead = keepers.find((id) => {
+      const nodeId = records.get(id)?.nodeId ?? "", node = estate.present.get(nodeId);
+      return node?.identity.out ?? estate.awayMs(nodeId) > estate.voterReplaceAfterMs;
+    });
     if (dead !== undefined) {
       return changeOf({ operation: "add-voter", id: candidate }, { operation: "add-learner", id: dead });
     }
@@ -146,7 +165,7 @@ function nextChange(
 /** A learner that could vote: it is there, to stay, and has the log. */
 function isReady({ records, present, match, commit }: Estate, raftId: RaftId): boolean {
   const node = present.get(records.get(raftId)?.nodeId ?? "");
-  if (node === undefined || node.identity.raftId !== raftId) return false;
+  if (node === undefined || node.identity.raftId !== raftId || node.identity.out) return false;
   // A witness counts as draining always, so that no client is sent to it.
   return (node.identity.witness || !node.draining) &&
     match(raftId) + CAUGHT_UP_ENTRIES >= commit;

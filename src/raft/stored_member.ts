@@ -7,7 +7,7 @@ import type { Entry, HardState, RaftId, Snapshot } from "./core/types.ts";
 
 /** The highest raftId. */
 export const RAFT_ID_MAX: number = 2 ** 48;
-const CLUSTER_ID = /^[0-9a-f]{16}$/;
+export const CLUSTER_ID: RegExp = /^[0-9a-f]{16}$/;
 
 export interface StoredMember {
   readonly raftId: RaftId;

@@ -6,7 +6,7 @@ export interface Meeting {
   readonly clusterId: string;
   /** - `stay`: the other one gives way. - `dissolve`: this node's gives way, and loses nothing. - `refuse`: it gives way. */
   readonly own: "stay" | "dissolve" | "refuse";
-  /** Which lists differ, for people. */
+  /** Which lists differ, or what else can be the reason, for people. */
   readonly lists: string;
 }
 
@@ -19,9 +19,11 @@ export function* meetings(
   for (const [peerId, peer] of peers) {
     const { clusterId } = peer;
     if (clusterId === null || related(own, peer)) continue;
-    const lists = `node lists differ: ${listOf(nodeId, own)}; ${listOf(peerId, peer)}`;
+    const lists = differenceOf(listOf(nodeId, own), listOf(peerId, peer));
     const yielding = own.members === 1 && !own.hasData ? "dissolve" : "refuse";
-    yield { peerId, clusterId, own: compareClusters(own, peer) > 0 ? "stay" : yielding, lists };
+    // What has no leader accepts nothing: the disk of a cluster long gone must not end one that serves.
+    const stays = !peer.led || compareClusters(own, peer) > 0;
+    yield { peerId, clusterId, own: stays ? "stay" : yielding, lists };
   }
 }
 
@@ -30,6 +32,32 @@ function compareClusters(own: Identity, other: Identity): number {
   if (own.members !== other.members) return own.members - other.members;
   if (own.hasData !== other.hasData) return own.hasData ? 1 : -1;
   return (own.clusterId ?? "") < (other.clusterId ?? "") ? 1 : -1;
+}
+
+function differenceOf(own: string, other: string): string {
+  const [mine, theirs] = [own, other].map((list) => list.slice(list.indexOf(" ")));
+  if (mine !== theirs) return `node lists differ: ${own}; ${other}`;
+  return `their node lists are the same, so the disk of one of them is old: ${own}; ${other}`;
+}
+
+/**
+ * The peer with this node's raftId, if this node is to give it up: nobody may vote as two. `holder` is the node to which
+ * the raftId belongs, as the cluster has it.
+ */
+export function twinOf(
+  nodeId: string,
+  own: Identity,
+  peers: ReadonlyMap<string, Identity>,
+  holder: string | undefined,
+): { readonly own: "dissolve" | "refuse"; readonly reason: string } | undefined {
+  for (const [peerId, peer] of peers) {
+    if (peer.raftId !== own.raftId) continue;
+    const reason = `${peerId} has the same raftId: one of the two disks is a copy of the other`;
+    if (own.clusterId === null) {
+      if (peer.clusterId !== null || peerId < nodeId) return { own: "dissolve", reason };
+    } else if (peer.clusterId === own.clusterId && holder === peerId) return { own: "refuse", reason };
+  }
+  return undefined;
 }
 
 /** Whether one of the two clusters was re-formed from the other, or they are the same. */

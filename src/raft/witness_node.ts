@@ -14,7 +14,7 @@ import { compareEnds, judgeNewcomer, type Scene } from "./formation.ts";
 import { Former } from "./former.ts";
 import { decodeFrame, type RaftFrame } from "./frames.ts";
 import type { Expectation, Identity } from "./identity.ts";
-import { decodeSnapshot } from "./message_codec.ts";
+import { readWelcome } from "./invitations.ts";
 import type { RaftPart } from "./part.ts";
 import { PeerTable } from "./peer_table.ts";
 import { Post } from "./post.ts";
@@ -63,6 +63,8 @@ export class WitnessNode implements LinkService, RaftPart {
   #lead: { readonly raftId: RaftId; readonly term: number } = { raftId: NO_ID, term: 0 };
   #reason: string | undefined = "Raft has not started";
   #removed = false;
+  /** In this run it had a leader: it was a member then. */
+  #served = false;
   #desertedSince: number | undefined;
   /** Why it takes no part any more. */
   #suspended: string | undefined;
@@ -87,7 +89,7 @@ export class WitnessNode implements LinkService, RaftPart {
         if (session !== undefined) this.#post.frame(session, frame);
       },
       // Whoever coordinates keeps the state: `judgeNewcomer` never chooses a witness.
-      form: () => undefined,
+      form: () => false,
     });
     links.register(RAFT_PORT, this);
   }
@@ -192,7 +194,7 @@ export class WitnessNode implements LinkService, RaftPart {
         this.#welcomed(nodeId, frame);
         break;
       case "retire":
-        this.#retired(frame);
+        this.#retired(nodeId, frame);
         break;
     }
     this.#look();
@@ -203,6 +205,8 @@ export class WitnessNode implements LinkService, RaftPart {
   #take(session: Session, clusterId: string, message: Message): void {
     if (this.#state !== "running" || this.#suspended !== undefined) return;
     if (this.#store?.record?.clusterId !== clusterId || this.#inbox.length >= MESSAGES_MAX) return;
+    // Nobody speaks for another member, even if it knows the secret.
+    if (this.#peers.identity(session)?.raftId !== message.from) return;
     this.#inbox.push({ session, message });
     this.#turn ??= this.#context.clock.timer(0, () => {
       this.#turn = undefined;
@@ -238,6 +242,7 @@ export class WitnessNode implements LinkService, RaftPart {
     const { term } = this;
     if (raftId === this.#lead.raftId && (raftId === NO_ID || term === this.#lead.term)) return;
     this.#lead = { raftId, term };
+    if (raftId !== NO_ID) this.#served = true;
     this.events.emit("leaderchange", { leaderId: this.leaderId, term });
   }
 
@@ -300,11 +305,13 @@ export class WitnessNode implements LinkService, RaftPart {
       [...peers.values()].every(({ clusterId }) => clusterId === null);
   }
 
-  #welcomed(nodeId: string, { clusterId, lineage, snapshot }: RaftFrame & { kind: "welcome" }): void {
+  /** Throws `malformed`. */
+  #welcomed(nodeId: string, frame: RaftFrame & { kind: "welcome" }): void {
+    const { clusterId, lineage } = frame;
     const store = this.#store, own = store?.record;
-    if (store === undefined || this.#removed || !this.#former.mayJoin(clusterId)) return;
-    if (own?.clusterId === clusterId) return;
-    const { term, index } = decodeSnapshot(snapshot);
+    if (store === undefined || !this.#former.mayJoin(clusterId) || own?.clusterId === clusterId) return;
+    if (this.#removed && !this.#former.agreedTo(clusterId)) return;
+    const { term, index } = readWelcome(frame, this.#identity());
     if (own !== undefined) {
       const end = { term: own.lastTerm, index: own.lastIndex };
       if (!lineage.includes(own.clusterId) || compareEnds(end, { term, index }) > 0) return;
@@ -312,18 +319,25 @@ export class WitnessNode implements LinkService, RaftPart {
     this.#former.reset();
     if (!this.#keep(() => store.begin(clusterId, { term, index }))) return;
     this.#lineage = lineage;
+    this.#removed = false;
     this.#reason = undefined;
     this.#context.logger.info("became a witness", { cluster: clusterId, by: nodeId });
   }
 
-  #retired({ clusterId, lineage, again }: RaftFrame & { kind: "retire" }): void {
-    const own = this.#store?.record?.clusterId;
-    if (own === undefined || (own !== clusterId && !lineage.includes(own))) return;
+  #retired(nodeId: string, { clusterId, lineage, raftId, again }: RaftFrame & { kind: "retire" }): void {
+    if (raftId !== this.#store?.raftId) return;
+    const own = this.#store.record?.clusterId;
+    if (own === undefined) {
+      if (again && this.#former.free) this.#startOver("the cluster has forgotten its raftId");
+      return;
+    }
+    if (own !== clusterId && !lineage.includes(own)) return;
+    // Of a cluster with a leader, only that one knows.
+    if (own === clusterId && this.leaderId !== null && this.leaderId !== nodeId) return;
     if (again) return this.#startOver("its place in the cluster was taken by a newer self");
+    if (!this.#served) return this.#startOver("it was removed from the cluster while it was away");
     this.#removed = true;
-    this.#reason = "this node was removed from the cluster; it joins again when it is started again";
-    this.#keep(() => this.#store?.reset());
-    this.#led(NO_ID);
+    this.#startOver("this node was removed from the cluster; it joins again when it is started again");
   }
 
   /** Becomes a newcomer again. */
@@ -347,7 +361,8 @@ export class WitnessNode implements LinkService, RaftPart {
       lastIndex: record?.lastIndex ?? 0,
       members: record === undefined ? 0 : 1,
       hasData: false,
-      removed: this.#removed,
+      led: this.#lead.raftId !== NO_ID,
+      out: this.#removed || this.#suspended !== undefined,
       witness: true,
       expects: this.#context.expected(),
       score: 0,

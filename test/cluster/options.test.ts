@@ -93,6 +93,12 @@ describe("the options of a cluster", () => {
     expect(resolveOptions({ nodeId: "a", seal: "never", allowInsecure: true }).seal).toBe("never");
   });
 
+  test("take no longer list of nodes than a cluster has members", () => {
+    const nodes = (length: number): string[] => Array.from({ length }, (_, at) => `ws://127.0.0.1:${at + 1}`);
+    expect(thrownBy(() => resolveOptions({ nodeId: "a", nodes: nodes(256) })).message).toContain("nodes");
+    expect(resolveOptions({ nodeId: "a", nodes: nodes(255) }).nodes).toHaveLength(255);
+  });
+
   test("with an entry of nodes that cannot be used name the entry", () => {
     const error = thrownBy(() => createCluster({ nodeId: "a", nodes: ["ws://127.0.0.1:1", "gopher://b"] }));
     expect(error.code).toBe("invalid-option");

@@ -82,6 +82,19 @@ export class SimRaftNode {
     return this.#clock;
   }
 
+  /** The cluster its storage belongs to. */
+  get clusterId(): string | undefined {
+    return this.#storage?.clusterId;
+  }
+
+  get raftId(): number {
+    return this.#storage?.raftId ?? 0;
+  }
+
+  get hasDisk(): boolean {
+    return this.#storage !== undefined;
+  }
+
   get runs(): boolean {
     return this.#run !== undefined;
   }
