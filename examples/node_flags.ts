@@ -112,11 +112,11 @@ const FLAGS: readonly { readonly [Name in keyof Required<NodeSettings>]: Flag<Na
       kind: count,
       help: "how many nodes must be found before the first leader is elected",
     },
-    { name: "witness", kind: url, help: "redis:// or rediss://, where two nodes have their third vote" },
+    { name: "witness", kind: url, help: "the Redis that has two nodes' third vote" },
     {
       name: "electionTimeoutMs",
       kind: milliseconds,
-      help: "ms without a leader until an election, up to twice as many (default: 500)",
+      help: "without a leader until an election, or up to twice (default: 500)",
     },
     { name: "heartbeatMs", kind: milliseconds, help: "ms between a leader's signs of life (default: 100)" },
     {

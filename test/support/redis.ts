@@ -24,9 +24,9 @@ export async function startRedis(): Promise<Redis | undefined> {
   let run = await startOn(port);
   if (run === undefined) return undefined;
   const end = async (signal: "SIGTERM" | "SIGKILL"): Promise<void> => {
-    run?.child.kill("SIGCONT");
-    run?.child.kill(signal);
-    await run?.ended;
+    if (run === undefined) return;
+    for (const each of ["SIGCONT", signal] as const) send(run, each);
+    await run.ended;
   };
   return {
     url: `redis://127.0.0.1:${port}`,
@@ -34,8 +34,8 @@ export async function startRedis(): Promise<Redis | undefined> {
       await end("SIGKILL");
       run = await startOn(port);
     },
-    pause: () => void run?.child.kill("SIGSTOP"),
-    resume: () => void run?.child.kill("SIGCONT"),
+    pause: () => send(run, "SIGSTOP"),
+    resume: () => send(run, "SIGCONT"),
     [Symbol.asyncDispose]: () => end("SIGTERM"),
   };
 }
@@ -58,6 +58,14 @@ interface Run {
   readonly ended: Promise<void>;
 }
 
+/** By its pid: Deno's children take a single signal. */
+function send(run: Run | undefined, signal: "SIGCONT" | "SIGKILL" | "SIGSTOP" | "SIGTERM"): void {
+  const pid = run?.child.pid;
+  if (pid !== undefined && run?.child.exitCode === null && run.child.signalCode === null) {
+    process.kill(pid, signal);
+  }
+}
+
 async function startOn(port: number): Promise<Run | undefined> {
   const options = ["--bind", "127.0.0.1", "--port", `${port}`, "--save", "", "--appendonly", "no"];
   const child = spawn("redis-server", options, { stdio: ["ignore", "pipe", "ignore"] });
@@ -65,7 +73,7 @@ async function startOn(port: number): Promise<Run | undefined> {
   const kill = (): void => void child.kill("SIGKILL");
   process.on("exit", kill);
   const ended = new Promise<void>((resolve) =>
-    child.on("close", () => {
+    child.on("exit", () => {
       process.off("exit", kill);
       resolve();
     })
