@@ -51,6 +51,8 @@ export { RaftNode, type RaftNodeContext } from "./src/raft/raft_node.ts";
 export type { RaftPart } from "./src/raft/part.ts";
 export { WitnessNode, type WitnessNodeContext } from "./src/raft/witness_node.ts";
 export { WitnessStore } from "./src/raft/witness_store.ts";
+export { RedisRecords, type RedisRecordsOptions } from "./src/raft/redis_records.ts";
+export type { Records } from "./src/raft/records.ts";
 export type { NodeKnowledge } from "./src/raft/roster.ts";
 export type { RaftNodeOptions } from "./src/raft/options.ts";
 export { MemoryRaftStorage, type RaftStorage } from "./src/raft/storage.ts";

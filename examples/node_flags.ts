@@ -18,6 +18,7 @@ export interface NodeSettings {
   readonly publicUrl?: string;
   readonly apiToken?: string;
   readonly bootstrapExpect?: number;
+  readonly witness?: string;
   readonly electionTimeoutMs?: number;
   readonly heartbeatMs?: number;
   readonly allowInsecure?: boolean;
@@ -111,6 +112,7 @@ const FLAGS: readonly { readonly [Name in keyof Required<NodeSettings>]: Flag<Na
       kind: count,
       help: "how many nodes must be found before the first leader is elected",
     },
+    { name: "witness", kind: url, help: "the Redis that has two nodes' third vote" },
     {
       name: "electionTimeoutMs",
       kind: milliseconds,

@@ -79,6 +79,7 @@ function optionsOf(settings: NodeSettings, host: string, port: number): ClusterO
     allowInsecure: settings.allowInsecure,
     dataDir: settings.dataDir,
     bootstrapExpect: settings.bootstrapExpect,
+    witness: settings.witness,
     electionTimeoutMs: settings.electionTimeoutMs,
     heartbeatMs: settings.heartbeatMs,
     logger: logger(),

@@ -15,6 +15,7 @@ import { Directory } from "./directory/directory.ts";
 import { ClusterLinks } from "./link/links.ts";
 import type { Expectation } from "./raft/identity.ts";
 import { RaftNode } from "./raft/raft_node.ts";
+import { RedisRecords } from "./raft/redis_records.ts";
 import { MemoryRaftStorage, type RaftStorage } from "./raft/storage.ts";
 import { WitnessNode } from "./raft/witness_node.ts";
 import { WitnessStore } from "./raft/witness_store.ts";
@@ -48,7 +49,7 @@ export function createCluster(options: ClusterOptions): ServableCluster {
   });
   const raft = !resolved.raft
     ? undefined
-    : resolved.witness
+    : resolved.witness === true
     ? witnessNode(links, transport, resolved)
     : raftNode(links, transport, resolved);
   const cluster = new ClusterManager({ links, directory, router, outboxes, raft, options: resolved });
@@ -61,7 +62,7 @@ export function raftNode(
   transport: ClusterTransport,
   options: ResolvedOptions,
 ): RaftNode {
-  const { nodeId, clock, random, logger, dataDir } = options;
+  const { nodeId, clock, random, logger, dataDir, witness } = options;
   const openStorage = async (): Promise<RaftStorage> => {
     if (dataDir === undefined) return new MemoryRaftStorage(random);
     const { openSqliteStorage } = await import("./raft/sqlite.ts");
@@ -75,6 +76,9 @@ export function raftNode(
     options: raftOptionsOf(options),
     openStorage,
     expected: () => expectedNodes(transport, options),
+    openRecords: typeof witness === "string"
+      ? () => new RedisRecords({ ...options, url: witness })
+      : undefined,
   });
 }
 

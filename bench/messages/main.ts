@@ -11,7 +11,7 @@ import { loadavg } from "node:os";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { type Runtime, RUNTIMES } from "../../test/support/runtimes.ts";
-import { startRedis } from "../support/redis.ts";
+import { startRedis } from "../../test/support/redis.ts";
 import { provenance, readResults, writeResults, writeSection } from "../support/results.ts";
 import { CONTENDER_NAMES } from "./contenders.ts";
 import { profile } from "./profile.ts";

@@ -90,7 +90,7 @@ export class ClusterManager implements Cluster, AsyncDisposable {
       outboxes: parts.outboxes,
       gone: (connectionId) => this.#gone(connectionId),
     });
-    this.#statuses.own = { publicUrl: options.publicUrl ?? null, draining: options.witness };
+    this.#statuses.own = { publicUrl: options.publicUrl ?? null, draining: options.witness === true };
     links.register(STATUS_PORT, this.#statuses);
     links.register(MANAGER_PORT, {
       up: ({ nodeId, incarnation }) => this.#events.emit("nodeup", { nodeId, incarnation }),

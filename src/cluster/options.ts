@@ -9,6 +9,7 @@ import { type Random, systemRandom } from "../lib/random.ts";
 import { LINK_DEFAULTS, type LinkOptions } from "../link/options.ts";
 import { RAFT_NODE_DEFAULTS, type RaftNodeOptions, ticksOf } from "../raft/options.ts";
 import { MEMBERS_MAX } from "../raft/identity.ts";
+import { SHARED_WITNESS } from "../raft/shared_witness_id.ts";
 import { ROUTER_DEFAULTS, type RouterOptions } from "../router/contract.ts";
 import type { ClusterTransport } from "../transport.ts";
 
@@ -68,8 +69,11 @@ export interface ClusterOptions {
   readonly proposalTimeoutMs?: number | undefined;
   /** Milliseconds after which an absent voter is replaced by another member. Default 60,000. */
   readonly voterReplaceAfterMs?: number | undefined;
-  /** This node only gives two others their third vote: no state, no clients, never a leader. Default false. */
-  readonly witness?: boolean | undefined;
+  /**
+   * `true`: this node only gives two others their third vote: no state, no clients, never a leader. A URL `redis://` or
+   * `rediss://`, the same on both of two nodes: their third vote is a record there. Default false.
+   */
+  readonly witness?: boolean | string | undefined;
   /** Default: says nothing. */
   readonly logger?: Logger | undefined;
   /** Default: the runtime's. */
@@ -170,7 +174,10 @@ const RULES: { readonly [Name in keyof Required<ClusterOptions>]: readonly [Chec
   heartbeatMs: [milliseconds, "milliseconds above 0"],
   proposalTimeoutMs: [milliseconds, "milliseconds above 0"],
   voterReplaceAfterMs: [milliseconds, "milliseconds above 0"],
-  witness: [oneOf(true, false), "true or false"],
+  witness: [
+    (value) => typeof value === "boolean" || isRedisUrl(value),
+    "true, false or a URL redis://host:port",
+  ],
   logger: [having("debug", "info", "warn", "error"), "a logger"],
   clock: [having("now", "wallTime", "timer"), "a clock"],
   random: [having("float", "bytes"), "a source of randomness"],
@@ -188,7 +195,8 @@ export function resolveOptions(options: ClusterOptions): ResolvedOptions {
     if (rule === undefined) throw new FlotillaError("invalid-option", `there is no option ${shown(name)}`);
     if (value === undefined && name !== "nodeId") continue;
     if (!rule[0](value)) {
-      const found = name === "secret" ? "what was given" : shown(value);
+      // A URL may hold a password.
+      const found = name === "secret" || name === "witness" ? "what was given" : shown(value);
       throw new FlotillaError("invalid-option", `${name} must be ${rule[1]}, not ${found}`);
     }
   }
@@ -203,6 +211,9 @@ export function resolveOptions(options: ClusterOptions): ResolvedOptions {
       "invalid-option",
       `peerTimeoutMs ${peerTimeoutMs} must be at least three times pingIntervalMs ${pingIntervalMs}`,
     );
+  }
+  if (resolved.nodeId === SHARED_WITNESS) {
+    throw new FlotillaError("invalid-option", `nodeId ${SHARED_WITNESS} is the name of a witness in Redis`);
   }
   ticksOf(resolved);
   if (seal === "never" && !allowInsecure) {
@@ -235,9 +246,13 @@ export function routerOptionsOf(
 
 /** What Raft is told, for wiring by hand. */
 export function raftOptionsOf(options: ResolvedOptions): RaftNodeOptions {
-  const { electionTimeoutMs, heartbeatMs, proposalTimeoutMs, voterReplaceAfterMs, bootstrapExpect, witness } =
-    options;
+  const { electionTimeoutMs, heartbeatMs, proposalTimeoutMs, voterReplaceAfterMs, bootstrapExpect } = options;
+  const witness = options.witness === true;
   return { electionTimeoutMs, heartbeatMs, proposalTimeoutMs, voterReplaceAfterMs, bootstrapExpect, witness };
+}
+
+function isRedisUrl(value: unknown): boolean {
+  return typeof value === "string" && /^rediss?:\/\/./.test(value) && URL.canParse(value);
 }
 
 function isSocketOrigin(value: unknown): boolean {

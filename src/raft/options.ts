@@ -40,7 +40,9 @@ export interface Ticks {
 }
 
 /** @throws FlotillaError `invalid-option` */
-export function ticksOf({ electionTimeoutMs, heartbeatMs }: RaftNodeOptions): Ticks {
+export function ticksOf(
+  { electionTimeoutMs, heartbeatMs }: Pick<RaftNodeOptions, "electionTimeoutMs" | "heartbeatMs">,
+): Ticks {
   if (heartbeatMs * 3 > electionTimeoutMs) {
     throw new FlotillaError(
       "invalid-option",

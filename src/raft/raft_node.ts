@@ -25,9 +25,11 @@ import { Proposer } from "./proposer.ts";
 import { Pulse } from "./pulse.ts";
 import { RAFT_PORT } from "./raft_port.ts";
 import { Reads } from "./reads.ts";
+import type { Records } from "./records.ts";
 import { NodeReplicatedMap } from "./replicated_map.ts";
 import { NO_KNOWLEDGE, type NodeKnowledge, Roster } from "./roster.ts";
 import { scoreOf } from "./score.ts";
+import { SharedWitness } from "./shared_witness.ts";
 import type { Applied } from "./state/replicated_state.ts";
 import type { RaftStorage } from "./storage.ts";
 import { Watches } from "./watches.ts";
@@ -42,6 +44,8 @@ export interface RaftNodeContext {
   readonly openStorage: () => RaftStorage | Promise<RaftStorage>;
   /** With whom this node is to form a cluster; asked again whenever that matters. */
   readonly expected: () => Expectation;
+  /** Where two nodes have a witness that is a record; opened once, when the node starts. Default: nowhere. */
+  readonly openRecords?: (() => Records) | undefined;
 }
 
 export class RaftNode implements LinkService, RaftPart {
@@ -62,6 +66,7 @@ export class RaftNode implements LinkService, RaftPart {
   readonly #roster: Roster;
   readonly #duties: LeaderDuties;
   readonly #requests: MemberRequests;
+  #shared: SharedWitness | undefined;
   /** For the members' records and this node's score; replaced by the manager. */
   knowledge: NodeKnowledge = NO_KNOWLEDGE;
   #state: "new" | "running" | "stopped" = "new";
@@ -102,6 +107,7 @@ export class RaftNode implements LinkService, RaftPart {
       knowledge: () => this.knowledge,
       identity: () => this.#life.identity(),
       member: () => this.#life.member,
+      shared: () => this.#shared,
     });
     this.#duties = new LeaderDuties({
       clock,
@@ -138,6 +144,7 @@ export class RaftNode implements LinkService, RaftPart {
     const storage = await this.#context.openStorage();
     if (this.#stopped()) return storage.close();
     this.#life.open(storage);
+    this.#shared = SharedWitness.open(this.#context, () => this.#life.active, () => this.#schedule());
     this.#pulse.start();
     this.#schedule();
   }
@@ -150,6 +157,7 @@ export class RaftNode implements LinkService, RaftPart {
     this.#turn?.cancel();
     for (const part of [this.#proposer, this.#reads]) part.stop("this node has stopped");
     this.#watches.stop();
+    this.#shared?.close();
     this.#life.close();
   }
 
@@ -354,7 +362,8 @@ export class RaftNode implements LinkService, RaftPart {
 
   #send(message: Message): void {
     const { member } = this.#life;
-    if (member !== undefined) this.#post.message(member.state.clusterId, message, member.raw);
+    if (member === undefined || this.#shared?.takes(member, message) === true) return;
+    this.#post.message(member.state.clusterId, message, member.raw);
   }
 
   #applied(applied: Applied): void {

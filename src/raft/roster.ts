@@ -5,6 +5,8 @@ import type { RaftId } from "./core/types.ts";
 import type { Identity } from "./identity.ts";
 import type { RaftMember } from "./member.ts";
 import type { PeerTable } from "./peer_table.ts";
+import type { SharedWitness } from "./shared_witness.ts";
+import { SHARED_WITNESS } from "./shared_witness_id.ts";
 import type { PresentNode } from "./steward.ts";
 
 /** What Raft is told of the nodes by whoever knows their clients. */
@@ -26,6 +28,7 @@ export interface RosterContext {
   knowledge(): NodeKnowledge;
   identity(): Identity;
   member(): RaftMember | undefined;
+  shared(): SharedWitness | undefined;
 }
 
 export class Roster {
@@ -43,9 +46,9 @@ export class Roster {
     return peers.byRaftId(raftId)?.session.nodeId ?? own.state.member(raftId)?.nodeId;
   }
 
-  /** This node and those with a live session that have said who they are, by nodeId. */
+  /** Leader: this node, those with a live session that have said who they are, and a shared witness, by nodeId. */
   present(): Map<string, PresentNode> {
-    const { links, peers, knowledge, identity } = this.#context;
+    const { links, peers, knowledge, identity, member, shared } = this.#context;
     const own = {
       identity: identity(),
       incarnation: links.incarnation,
@@ -56,6 +59,9 @@ export class Roster {
       if (identity === undefined) continue;
       present.set(nodeId, { identity, incarnation, ...knowledge().describe(nodeId) });
     }
+    const active = member();
+    const witness = active === undefined ? undefined : shared()?.present(active);
+    if (witness !== undefined) present.set(SHARED_WITNESS, witness);
     return present;
   }
 
@@ -73,9 +79,11 @@ export class Roster {
   }
 
   whyNoLeader(): string {
-    const { peers, member } = this.#context;
+    const { peers, member, shared } = this.#context;
     const own = member(), voters = own?.voters ?? [];
-    const absent = voters.filter((id) => id !== own?.raftId && peers.byRaftId(id) === undefined);
+    const absent = voters.filter((id) =>
+      id !== own?.raftId && peers.byRaftId(id) === undefined && shared()?.answers(id) !== true
+    );
     if (absent.length === 0) return "an election is under way";
     const names = absent.map((id) => this.nodeOf(id) ?? `member ${id}`).join(", ");
     return `no leader: of ${voters.length} voters ${absent.length} cannot be reached (${names})`;

@@ -7,6 +7,7 @@ import { isJoint, memberIds } from "./core/configuration.ts";
 import type { ConfChange, ConfStep, RaftId } from "./core/types.ts";
 import type { Identity } from "./identity.ts";
 import { VOTERS_MAX } from "./options.ts";
+import { SHARED_WITNESS } from "./shared_witness_id.ts";
 import type { Command, MemberRecord } from "./state/commands.ts";
 
 /** A learner whose log lacks no more than so many entries can vote. */
@@ -158,6 +159,11 @@ function nextChange(
   const waiting = [...learners].find((id) => isWitness(id) && isReady(estate, id));
   if (witness === undefined && waiting !== undefined && keepers.length === WITNESSED_VOTERS) {
     return changeOf({ operation: "add-voter", id: waiting });
+  }
+  // A record that nobody needs is made anew when somebody does.
+  const idle = [...learners].find((id) => records.get(id)?.nodeId === SHARED_WITNESS);
+  if (idle !== undefined && keepers.length !== WITNESSED_VOTERS) {
+    return changeOf({ operation: "remove", id: idle });
   }
   return undefined;
 }

@@ -62,6 +62,10 @@ describe("the options of a cluster", () => {
     ["slowConsumer", "kill"],
     ["unknownConnection", "guess"],
     ["clockSkewMaxMs", -1],
+    ["witness", "yes"],
+    ["witness", "http://127.0.0.1:6379"],
+    ["witness", 1],
+    ["nodeId", "redis:witness"],
     ["logger", { info() {} }],
     ["clock", {}],
     ["random", 4],
@@ -82,6 +86,8 @@ describe("the options of a cluster", () => {
     expect(thrownBy(() => resolveOptions(hidden as unknown as ClusterOptions)).message).not.toContain(
       "271828",
     );
+    const password = thrownBy(() => resolveOptions({ nodeId: "a", witness: "redis//:271828@host" }));
+    expect(password.message).not.toContain("271828");
   });
 
   test("must fit each other: three pings within the peer timeout, and no open text between machines", () => {

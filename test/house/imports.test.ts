@@ -93,6 +93,7 @@ const DOORS: readonly { readonly file: string; readonly packages: readonly strin
   { file: "src/lib/cbor.ts", packages: ["cbor-x"] },
   { file: "src/lib/hono.ts", packages: ["hono"] },
   { file: "src/lib/client_websocket.ts", packages: ["ws"] },
+  { file: "src/lib/redis.ts", packages: ["redis"] },
 ];
 
 /** Files that may ask the surroundings for time, chance or a console: everyone else is given them. */

@@ -85,7 +85,7 @@ describe("the flags of a node", () => {
     const help = parsed.kind === "help" ? parsed.text : "";
     const flags =
       "id host port nodes transport channel cluster-name secret redis rabbitmq data-dir public-url " +
-      "api-token bootstrap-expect allow-insecure";
+      "api-token bootstrap-expect witness allow-insecure";
     for (const flag of flags.split(" ")) {
       expect(help).toContain(`--${flag}`);
       expect(help).toContain(`[FLOTILLA_${flag.toUpperCase().replaceAll("-", "_")}`);

@@ -7,7 +7,7 @@ import type { ReplicatedMap } from "../../src/raft/contract.ts";
 import type { Expectation } from "../../src/raft/identity.ts";
 import type { RaftNodeOptions } from "../../src/raft/options.ts";
 import type { RaftPart } from "../../src/raft/part.ts";
-import { RaftNode } from "../../src/raft/raft_node.ts";
+import { RaftNode, type RaftNodeContext } from "../../src/raft/raft_node.ts";
 import { type Keeper, MemoryRaftStorage, MirroredStorage, type RaftStorage } from "../../src/raft/storage.ts";
 import { drawRaftId, memberWith } from "../../src/raft/stored_member.ts";
 import { WitnessNode } from "../../src/raft/witness_node.ts";
@@ -15,6 +15,7 @@ import { WitnessStore } from "../../src/raft/witness_store.ts";
 import type { ClusterTransport } from "../../src/transport.ts";
 import { SimBase } from "./sim_base.ts";
 import type { SimView } from "./sim_clock.ts";
+import type { SimRedis } from "./sim_redis.ts";
 
 /** A medium that keeps everything and fails when told to. */
 class SimKeeper implements Keeper {
@@ -40,7 +41,11 @@ export interface SimRaftOptions extends Partial<RaftNodeOptions> {
   readonly nodes?: readonly string[];
   /** Its storage outlives it. */
   readonly disk?: boolean;
+  /** Where its witness is a record. */
+  readonly redis?: SimRedis;
 }
+
+type Common = Omit<RaftNodeContext, "openStorage" | "options">;
 
 /** One node through all its runs. */
 export class SimRaftNode {
@@ -111,7 +116,7 @@ export class SimRaftNode {
       random,
       logger,
     });
-    const { nodes = [], disk = false, ...options } = this.options;
+    const { nodes = [], disk = false, redis, ...options } = this.options;
     const common = {
       links,
       clock,
@@ -121,19 +126,27 @@ export class SimRaftNode {
         options.bootstrapExpect === undefined
           ? { kind: "list", nodeIds: [this.nodeId, ...nodes].sort(), unresolved: [] }
           : { kind: "count", count: options.bootstrapExpect },
+      openRecords: redis === undefined ? undefined : () => redis.records(this.nodeId),
     };
     const raft = options.witness === true
-      ? new WitnessNode({ ...common, openStore: () => this.#witnessStore(disk, random) })
-      : new RaftNode({ ...common, options, openStorage: () => unclosable(this.#raftStorage(disk, random)) });
+      ? this.#newWitness(disk, common)
+      : this.#newMember(disk, options, common);
     this.#run = { raft, links, transport };
     await this.#sim.settle(raft.start());
     await this.#sim.settle(links.start());
   }
 
-  #witnessStore(disk: boolean, random: Random): WitnessStore {
-    if (!disk) return WitnessStore.inMemory(random);
-    const fresh = memberWith(drawRaftId(random), undefined, undefined);
-    return this.#witness ??= new WitnessStore(fresh, random, this.keeper);
+  #newWitness(disk: boolean, common: Common): WitnessNode {
+    const { random } = common;
+    const fresh = (): WitnessStore =>
+      new WitnessStore(memberWith(drawRaftId(random), undefined, undefined), random, this.keeper);
+    const store = disk ? this.#witness ??= fresh() : WitnessStore.inMemory(random);
+    return new WitnessNode({ ...common, openStore: () => store });
+  }
+
+  #newMember(disk: boolean, options: Partial<RaftNodeOptions>, common: Common): RaftNode {
+    const storage = this.#raftStorage(disk, common.random);
+    return new RaftNode({ ...common, options, openStorage: () => unclosable(storage) });
   }
 
   #raftStorage(disk: boolean, random: Random): RaftStorage {

@@ -46,11 +46,11 @@ describe("forming a cluster", () => {
     const a = await sim.node("a");
     await sim.led([a], 1_000);
     await sim.settle(a.map.set("k", "v"));
-    await sim.node("b", { nodes: ["a"] });
+    const b = await sim.node("b", { nodes: ["a"] });
     const c = await sim.node("c", { nodes: ["a", "b"] });
     await sim.led();
     expect((await sim.settle(c.map.get("k")))?.revision).toBe(1);
-    await sim.clock.runUntil(() => c.raft.view().role === "follower", 10_000);
+    await sim.clock.runUntil(() => [b, c].every(({ raft }) => raft.view().role === "follower"), 10_000);
     await a.kill();
     await sim.led([...sim.nodes].slice(1));
     expect((await sim.settle(c.map.get("k")))?.revision).toBe(1);

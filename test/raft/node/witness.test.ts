@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { Leaders, written } from "../../support/leaders.ts";
 import { SimRaft, type SimRaftNode, type SimRaftOptions } from "../../support/sim_raft.ts";
 
 type Three = [SimRaftNode, SimRaftNode, SimRaftNode];
@@ -18,29 +19,6 @@ async function witnessed(
   return { sim, nodes: nodes as Three };
 }
 
-/** Every leader that any of `nodes` is seen to be, by term, from now on; throws for a second one of a term. */
-function leadersOf(sim: SimRaft, nodes: readonly SimRaftNode[]): Map<number, string> {
-  const leaders = new Map<number, string>();
-  const look = (): void => {
-    for (const { nodeId, runs, raft } of nodes.filter((node) => node.runs)) {
-      if (!runs || !raft.isLeader) continue;
-      const other = leaders.get(raft.term) ?? nodeId;
-      if (other !== nodeId) throw new Error(`${other} and ${nodeId} lead term ${raft.term}`);
-      leaders.set(raft.term, nodeId);
-    }
-    sim.clock.timer(10, look);
-  };
-  look();
-  return leaders;
-}
-
-/** What becomes of a write at `node`. */
-async function writes(sim: SimRaft, node: SimRaftNode, timeoutMs = 3_000): Promise<string> {
-  return await sim.settle(
-    node.map.set("k", node.nodeId, { timeoutMs }).then(() => "written", (error) => error.code),
-  );
-}
-
 describe("a node that is a witness", () => {
   test("gives two nodes their third vote: when one dies the other goes on with all that was written", async () => {
     const { sim, nodes: [a, b, w] } = await witnessed(31);
@@ -52,7 +30,7 @@ describe("a node that is a witness", () => {
     const other = leader === a ? b : a;
     await leader.kill();
     expect(await sim.led([other, w])).toBe(other);
-    expect(await writes(sim, other)).toBe("written");
+    expect(await written(sim, other)).toBe("written");
     expect((await sim.settle(other.map.get("k20")))?.revision).toBe(20);
     // The dead one comes back without what it had, as another member.
     await leader.start();
@@ -88,14 +66,14 @@ describe("a node that is a witness", () => {
       if ((await sim.led()) !== a) await sim.settle(a.raft.transferLeadership("a"));
       await sim.led();
       await sim.settle(a.map.set("before", "v"));
-      const leaders = leadersOf(sim, [a, b]);
+      const leaders = new Leaders(sim, [a, b]);
       sim.hub.partition(cut);
       await sim.clock.advance(10_000);
-      const with_w = cut.find((group) => group.includes("w")) ?? [];
+      const beside = cut.find((group) => group.includes("w")) ?? [];
       for (let round = 0; round < 5; round++) {
         for (const node of [a, b]) {
-          const goesOn = with_w.includes(node.nodeId) && with_w.length > 1;
-          expect(`${node.nodeId} ${await writes(sim, node, 2_000)}`).toBe(
+          const goesOn = beside.includes(node.nodeId) && beside.length > 1;
+          expect(`${node.nodeId} ${await written(sim, node, 2_000)}`).toBe(
             `${node.nodeId} ${goesOn ? "written" : "no-leader"}`,
           );
         }
@@ -103,9 +81,10 @@ describe("a node that is a witness", () => {
       }
       sim.hub.heal();
       await sim.led([a, b, w]);
-      expect(await writes(sim, a)).toBe("written");
-      expect(await writes(sim, b)).toBe("written");
-      expect(leaders.size).toBeGreaterThan(0);
+      expect(await written(sim, a)).toBe("written");
+      expect(await written(sim, b)).toBe("written");
+      expect(leaders.fault).toBeUndefined();
+      expect(leaders.byTerm.size).toBeGreaterThan(0);
       await sim.stop();
     },
   );
@@ -116,15 +95,15 @@ describe("a node that is a witness", () => {
     const other = leader === a ? b : a;
     sim.hub.partition([[leader.nodeId, "w"], [other.nodeId]]);
     await sim.clock.advance(8_000);
-    expect(await writes(sim, leader)).toBe("written");
+    expect(await written(sim, leader)).toBe("written");
     await leader.kill();
     sim.hub.heal();
     await sim.clock.advance(20_000);
     expect(other.raft.leaderId).toBeNull();
-    expect(await writes(sim, other)).toBe("no-leader");
+    expect(await written(sim, other)).toBe("no-leader");
     await leader.start();
     await sim.led([a, b, w]);
-    expect(await writes(sim, other)).toBe("written");
+    expect(await written(sim, other)).toBe("written");
     await sim.stop();
   });
 
@@ -134,7 +113,7 @@ describe("a node that is a witness", () => {
       const { sim, nodes: [a, b, w] } = await witnessed(35, { disk });
       await w.kill();
       await sim.led([a, b]);
-      expect(await writes(sim, a)).toBe("written");
+      expect(await written(sim, a)).toBe("written");
       await w.start();
       await sim.clock.runUntil(() => w.raft.view().status === "on", 20_000);
       // Without a disk it is another member, which learns before it votes.
@@ -143,7 +122,7 @@ describe("a node that is a witness", () => {
       await leader.kill();
       const other = leader === a ? b : a;
       expect(await sim.led([other, w])).toBe(other);
-      expect(await writes(sim, other)).toBe("written");
+      expect(await written(sim, other)).toBe("written");
       await sim.stop();
     },
   );
@@ -158,7 +137,7 @@ describe("a node that is a witness", () => {
     await b.kill();
     await c.kill();
     await sim.clock.advance(10_000);
-    expect(await writes(sim, a)).toBe("no-leader");
+    expect(await written(sim, a)).toBe("no-leader");
     await b.start();
     await sim.led([a, b]);
     await sim.settle(a.raft.removeNode("c"));
@@ -167,7 +146,7 @@ describe("a node that is a witness", () => {
     await leader.kill();
     const other = leader === a ? b : a;
     expect(await sim.led([other, w])).toBe(other);
-    expect(await writes(sim, other)).toBe("written");
+    expect(await written(sim, other)).toBe("written");
     await sim.stop();
   });
 
@@ -189,7 +168,7 @@ describe("a node that is a witness", () => {
   test("whose disk fails says nothing more", async () => {
     const { sim, nodes: [a, b, w] } = await witnessed(38, { disk: true });
     w.keeper.broken = true;
-    expect(await writes(sim, a)).toBe("written");
+    expect(await written(sim, a)).toBe("written");
     await sim.clock.runUntil(() => w.raft.view().status === "off", 5_000);
     expect(w.raft.view().reason ?? "").toContain("its storage failed");
     await (await sim.led([a, b])).kill();

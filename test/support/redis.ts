@@ -1,0 +1,100 @@
+/** A Redis of one's own, for tests and benches: on loopback, on a free port, with nothing kept. */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { createServer } from "node:net";
+import process from "node:process";
+
+const START_MS_MAX = 10_000;
+const INSTALL = "apt-get update && apt-get install -y --no-install-recommends redis-server";
+
+/** With `npm test -- --without-brokers` what needs a broker is skipped, and the skips are counted. */
+export const withoutBrokers: boolean = process.env["FLOTILLA_WITHOUT_BROKERS"] === "1";
+
+export interface Redis extends AsyncDisposable {
+  readonly url: string;
+  /** Ends it at once, as a crash does, and starts another run on the same port. */
+  restart(): Promise<void>;
+  /** Lets it stand still, and go on. */
+  pause(): void;
+  resume(): void;
+}
+
+/** Undefined where `redis-server` (Debian: the package of that name) is not installed. */
+export async function startRedis(): Promise<Redis | undefined> {
+  const port = await freePort();
+  let run = await startOn(port);
+  if (run === undefined) return undefined;
+  const end = async (signal: "SIGTERM" | "SIGKILL"): Promise<void> => {
+    if (run === undefined) return;
+    for (const each of ["SIGCONT", signal] as const) send(run, each);
+    await run.ended;
+  };
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    async restart() {
+      await end("SIGKILL");
+      run = await startOn(port);
+    },
+    pause: () => send(run, "SIGSTOP"),
+    resume: () => send(run, "SIGCONT"),
+    [Symbol.asyncDispose]: () => end("SIGTERM"),
+  };
+}
+
+/** For tests: installs what is missing where that is possible; else rejects with what is to be done. */
+export async function demandRedis(): Promise<Redis> {
+  const found = await startRedis();
+  if (found !== undefined) return found;
+  if (process.getuid?.() === 0) spawnSync("sh", ["-c", INSTALL], { stdio: "ignore", timeout: 300_000 });
+  const installed = await startRedis();
+  if (installed !== undefined) return installed;
+  throw new Error(
+    `these tests need redis-server, and could not install it: as root, ${INSTALL}; or skip them: ` +
+      "npm test -- --without-brokers",
+  );
+}
+
+interface Run {
+  readonly child: ChildProcess;
+  readonly ended: Promise<void>;
+}
+
+/** By its pid: Deno's children take a single signal. */
+function send(run: Run | undefined, signal: "SIGCONT" | "SIGKILL" | "SIGSTOP" | "SIGTERM"): void {
+  const pid = run?.child.pid;
+  if (pid !== undefined && run?.child.exitCode === null && run.child.signalCode === null) {
+    process.kill(pid, signal);
+  }
+}
+
+async function startOn(port: number): Promise<Run | undefined> {
+  const options = ["--bind", "127.0.0.1", "--port", `${port}`, "--save", "", "--appendonly", "no"];
+  const child = spawn("redis-server", options, { stdio: ["ignore", "pipe", "ignore"] });
+  // A test that ran out of time leaves none behind either.
+  const kill = (): void => void child.kill("SIGKILL");
+  process.on("exit", kill);
+  const ended = new Promise<void>((resolve) =>
+    child.on("exit", () => {
+      process.off("exit", kill);
+      resolve();
+    })
+  );
+  const started = await new Promise<boolean>((resolve, reject) => {
+    child.on("error", () => resolve(false));
+    child.on("exit", () => reject(new Error(`start redis-server on port ${port}: it ended`)));
+    setTimeout(() => reject(new Error(`start redis-server: not ready in ${START_MS_MAX} ms`)), START_MS_MAX)
+      .unref();
+    child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+      if (text.includes("Ready to accept connections")) resolve(true);
+    });
+  });
+  return started ? { child, ended } : undefined;
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer().once("error", reject).listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
+    });
+  });
+}
