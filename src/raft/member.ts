@@ -108,6 +108,11 @@ export class RaftMember {
     return voterIds(this.raw.status().configuration.voters);
   }
 
+  /** Voters that keep the state, so that they could lead. */
+  get keepers(): RaftId[] {
+    return this.voters.filter((id) => this.#state.member(id)?.witness !== true);
+  }
+
   get members(): RaftId[] {
     return memberIds(this.raw.status().configuration);
   }

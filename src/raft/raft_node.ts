@@ -28,7 +28,7 @@ import { Reads } from "./reads.ts";
 import type { Records } from "./records.ts";
 import { NodeReplicatedMap } from "./replicated_map.ts";
 import { NO_KNOWLEDGE, type NodeKnowledge, Roster } from "./roster.ts";
-import { scoreOf } from "./score.ts";
+import { patienceOf, scoreOf } from "./score.ts";
 import { SharedWitness } from "./shared_witness.ts";
 import type { Applied } from "./state/replicated_state.ts";
 import type { RaftStorage } from "./storage.ts";
@@ -329,7 +329,7 @@ export class RaftNode implements LinkService, RaftPart {
         applied: (applied) => this.#applied(applied),
         restored: () => this.#restored(),
         readable: (context, index) => this.#reads.readable(context, index),
-        patience: () => this.#patience(),
+        patience: () => patienceOf(this.#life.member?.keepers.length ?? 0, this.#score()),
       },
       left: (reason) => {
         this.#proposer.reset(reason);
@@ -380,18 +380,9 @@ export class RaftNode implements LinkService, RaftPart {
     this.#reads.applied();
   }
 
-  /** Between two voters the one that is worse placed waits longer; among more, nobody does. */
-  #patience(): number {
-    const { member } = this.#life;
-    const keepers = member?.voters.filter((id) => member.state.member(id)?.witness !== true);
-    return keepers?.length === 2 ? 2 - this.#score() / 100 : 1;
-  }
-
   #score(): number {
-    const { links } = this.#context;
-    const qualities = [...this.#peers.values()].map(({ session }) =>
-      links.peer(session.nodeId)?.quality ?? 0
-    );
+    const { links } = this.#context, sessions = [...this.#peers.values()].map(({ session }) => session);
+    const qualities = sessions.map(({ nodeId }) => links.peer(nodeId)?.quality ?? 0);
     return scoreOf({ qualities, latenessMs: this.#pulse.latenessMs, load: this.knowledge.load() });
   }
 

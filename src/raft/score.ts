@@ -28,6 +28,11 @@ export function scoreOf({ qualities, latenessMs, load }: Placement): number {
   );
 }
 
+/** Between two that could lead the one that is worse placed waits up to twice as long; among more, nobody does. */
+export function patienceOf(keepers: number, score: number): number {
+  return keepers === 2 ? 2 - score / 100 : 1;
+}
+
 /** A leader hands over to a node that scores so much better, */
 const TRANSFER_POINTS = 12;
 /** and has done so for so many ms: measurements swing. */
