@@ -35,7 +35,8 @@ export const scenarios = {
     files: ["test/cluster/size.test.ts"],
   },
   adversity: {
-    claim: "An hour of faults, floods, forgeries and random schedules finds nothing.",
+    claim:
+      "An hour of faults, floods, forgeries and random schedules finds nothing; without a guard a test fails.",
     files: [
       "test/link/model.test.ts",
       "test/link/wire_fuzz.test.ts",
@@ -44,12 +45,16 @@ export const scenarios = {
       "test/link/crossing.test.ts",
       "test/link/paths.test.ts",
       "test/link/outsider.test.ts",
+      "test/cluster/registering.test.ts",
       "test/router/model.test.ts",
       "test/router/frames.test.ts",
       "test/server/adapter_ends.test.ts",
       "test/server/flooding.test.ts",
       "test/transports/ws.test.ts",
+      "test/house/guards.mixed.test.ts",
       "test/processes/bad_input.mixed.test.ts",
+      "test/processes/odd_names.mixed.test.ts",
+      "test/processes/vanishing.mixed.test.ts",
       "test/processes/adversity.mixed.test.ts",
     ],
   },

@@ -163,12 +163,16 @@ class Simulation {
 }
 
 describe("the router, whatever happens", () => {
-  test("delivers exactly once or says what it knows, in order, in time, and leaves nothing behind", async () => {
-    const seed = firstSeed(20_261_122);
-    const numRuns = scale(300, 5_000);
-    await fc.assert(fc.asyncProperty(world, check), { numRuns, seed });
-    report("router model", { seed, worlds: numRuns });
-  }, scale(20_000, 600_000));
+  test(
+    "delivers exactly once or says what it knows, in order, in time, and leaves nothing behind",
+    async () => {
+      const seed = firstSeed(20_261_122);
+      const numRuns = scale(300, 5_000);
+      await fc.assert(fc.asyncProperty(world, check), { numRuns, seed });
+      report("router model", { seed, worlds: numRuns });
+    },
+    scale(20_000, 600_000),
+  );
 });
 
 async function check(world: World): Promise<void> {
