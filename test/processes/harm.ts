@@ -27,13 +27,15 @@ export class Harm {
   readonly #random: Random;
   /** Processes that a hand has hold of. */
   readonly #victims = new Set<Worker>();
+  /** What befell sockets is over then. */
+  #lastsUntil = 0;
 
   constructor(fleet: Fleet, random: Random) {
     this.#fleet = fleet;
     this.#random = random;
   }
 
-  /** Resolves when every process runs again; what befell a socket may still last. */
+  /** Resolves when every process runs again and nothing is held up or slow any more. */
   async goOn(forMs: number): Promise<void> {
     const end = performance.now() + forMs;
     await Promise.all(Array.from({ length: HANDS }, async () => {
@@ -42,6 +44,7 @@ export class Harm {
         await sleep(this.#random.float() * BETWEEN_MS_MAX);
       }
     }));
+    await sleep(Math.max(0, this.#lastsUntil - performance.now()));
   }
 
   async #once(): Promise<void> {
@@ -53,7 +56,9 @@ export class Harm {
     }
     const fault = FAULTS[randomBelow(this.#random, FAULTS.length)] as typeof FAULTS[0];
     const proxy = this.#fleet.proxies[randomBelow(this.#random, this.#fleet.proxies.length)];
-    if (proxy?.apply(fault, this.#random.float(), lastingMs) === true) this.#count(fault);
+    if (proxy?.apply(fault, this.#random.float(), lastingMs) !== true) return;
+    this.#count(fault);
+    this.#lastsUntil = Math.max(this.#lastsUntil, performance.now() + lastingMs);
   }
 
   async #harmProcess(harm: ProcessHarm, lastingMs: number): Promise<void> {
