@@ -104,6 +104,7 @@ async function episode(seed: number): Promise<Figures> {
     ...named("outcome", outcomes),
     ...named("fault", harm.counts),
     wholeMs: Math.round(wholeMs),
+    "stops that Deno held up": workers.reduce((sum, { log }) => sum + log.lines("kept ").length, 0),
     descriptorsMax: Math.max(...held.map(({ descriptors }) => descriptors)),
     timersMax: Math.max(...held.map(({ timers }) => timers)),
     heapBytesMax: Math.max(...held.map(({ heapBytes }) => heapBytes)),
