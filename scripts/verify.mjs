@@ -32,6 +32,7 @@ async function verify(name, names, versions) {
   const folder = mkdtempSync(join(tmpdir(), "flotilla-verify-"));
   const reportFile = join(folder, "figures.jsonl");
   const date = new Date().toISOString();
+  const code = { commit: git("rev-parse", "HEAD"), changed: git("status", "--porcelain") !== "" };
   process.stdout.write(`${name}: ${claim}\n`);
   const results = await runFiles(files, names, {
     full: true,
@@ -47,8 +48,7 @@ async function verify(name, names, versions) {
   const document = {
     scenario: name,
     claim,
-    commit: git("rev-parse", "HEAD"),
-    changed: git("status", "--porcelain") !== "",
+    ...code,
     date,
     machine: { cpus: cpus().length, model: cpus()[0]?.model ?? null, memoryBytes: totalmem() },
     runtimes: versions,

@@ -65,6 +65,8 @@ function problemOf(fields: unknown): string | undefined {
   }
   let chars = 0;
   for (const [key, tag] of Object.entries(tags)) {
+    // Decoders rename it, so that no object's prototype is replaced.
+    if (key === "__proto__") return "no tag can be called __proto__";
     if (typeof tag !== "string") return `tag ${shown(key)} must be a text`;
     // One for the tag itself, so that their number is bounded too.
     chars += 1 + key.length + tag.length;

@@ -1,9 +1,12 @@
 /**
- * Opens client WebSockets: the runtime's own, but the `ws` package's on Deno, whose own client leaves Nagle's
- * algorithm on (a small write waits up to 40 ms for the answer to the one before it) and writes a message above
- * 1,024 bytes in two pieces, so that every such message waits. The package reads the environment, which takes a
- * permission: where that is not granted already Deno's own client serves, with that delay. To import the package
- * there would stop the whole process at a prompt, on a terminal.
+ * Opens client WebSockets: the runtime's own on Bun, the `ws` package's on Deno and Node.
+ *
+ * Deno's own client leaves Nagle's algorithm on (a small write waits up to 40 ms for the answer to the one before it)
+ * and writes a message above 1,024 bytes in two pieces, so that every such message waits. Node's own cannot be cut: a
+ * socket whose other side has fallen silent keeps its descriptor, and the process, until the system gives up.
+ *
+ * The package reads the environment, which on Deno takes a permission: where that is not granted already Deno's own
+ * client serves, with that delay. To import the package there would stop the whole process at a prompt, on a terminal.
  */
 import type { StandardWebSocket } from "./standard_socket.ts";
 
@@ -24,22 +27,26 @@ type Constructor = new (
   options: { headers: Readonly<Record<string, string>>; perMessageDeflate: boolean },
 ) => StandardWebSocket;
 
-/** What of Deno's own is needed here. */
-interface DenoPermissions {
-  querySync(wanted: { name: "env"; variable: string }): { readonly state: string };
+/** What of the runtimes' own is needed here. */
+interface RuntimeGlobals {
+  readonly Deno?: {
+    readonly permissions: {
+      querySync(wanted: { name: "env"; variable: string }): { readonly state: string };
+    };
+  };
+  readonly Bun?: object;
 }
 
 /** The variable that the package reads when it is loaded. */
 const VARIABLE_READ = "WS_NO_BUFFER_UTIL";
 
-const deno = (globalThis as { readonly Deno?: { readonly permissions: DenoPermissions } }).Deno;
+const { Deno: deno, Bun: bun } = globalThis as RuntimeGlobals;
 let loading: Promise<Constructor | undefined> | undefined;
 
 /** The ws package's client; undefined where it cannot be had. */
-async function loadPackage(
-  { permissions }: { permissions: DenoPermissions },
-): Promise<Constructor | undefined> {
-  if (permissions.querySync({ name: "env", variable: VARIABLE_READ }).state !== "granted") return undefined;
+async function loadPackage(): Promise<Constructor | undefined> {
+  const state = deno?.permissions.querySync({ name: "env", variable: VARIABLE_READ }).state ?? "granted";
+  if (state !== "granted") return undefined;
   const fromNpm: string = "npm:ws@8.23.0";
   try {
     const module: { WebSocket: Constructor } = await import("ws").catch(() => import(fromNpm));
@@ -59,7 +66,7 @@ export async function openClientWebSocket(
   take: (client: ClientWebSocket) => void,
 ): Promise<void> {
   const { headers, protocols } = options;
-  const Package = deno === undefined ? undefined : await (loading ??= loadPackage(deno));
+  const Package = bun === undefined ? await (loading ??= loadPackage()) : undefined;
   if (Package !== undefined) {
     const webSocket = new Package(url, [...protocols], { headers, perMessageDeflate: false });
     return take({ webSocket, holdsSmallWrites: false });

@@ -56,6 +56,11 @@ export function notAHandshake(): Response {
   return errorResponse(400, "bad-request", "the request is not a WebSocket handshake (RFC 6455, 4.1)");
 }
 
+/** The answer to a request that comes, or still waits, while the listener closes. */
+export function closingResponse(): Response {
+  return errorResponse(503, "not-running", "the server is closing");
+}
+
 /** Every error body the server sends: `{"error":{"code","message"}}`. */
 export function errorResponse(
   status: number,

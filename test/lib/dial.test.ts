@@ -1,4 +1,5 @@
 /** Client sockets of whatever runtime this is, against the server of the same. */
+import { createHash } from "node:crypto";
 import { type AddressInfo, createServer } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { systemClock } from "../../src/lib/clock.ts";
@@ -106,6 +107,37 @@ describe("dial", () => {
     expect(lines).toEqual([]);
     await until("the close", () => lines.length > 0);
     expect(lines).toEqual(["close 1006 "]);
+  });
+
+  test("lets go of a connection whose other side has fallen silent when it cuts it", async () => {
+    // Upgrades, and then neither says nor answers anything.
+    let letGo = false;
+    const silent = createServer({ allowHalfOpen: true }, (connection) => {
+      connection.on("error", () => letGo = true);
+      connection.on("end", () => letGo = true);
+      connection.on("close", () => letGo = true);
+      connection.on("data", (data) => {
+        const key = String(data).match(/sec-websocket-key: (\S+)/i)?.[1];
+        if (key === undefined) return;
+        const accept = createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest(
+          "base64",
+        );
+        connection.write(
+          `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
+        );
+      });
+    });
+    await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+    let socket: Socket | undefined;
+    dial(`ws://127.0.0.1:${(silent.address() as AddressInfo).port}/`, {
+      opened: (open) => (socket = open, { message() {}, close() {} }),
+      failed: (reason) => expect(reason).toBe(""),
+    }, { clock, timeoutMs: 4_000 });
+    await until("the socket to open", () => socket !== undefined);
+    socket?.close(4000, "nobody answers this");
+    socket?.terminate();
+    await until("the connection to be let go of", () => letGo);
+    silent.close();
   });
 
   test("announces that what was buffered has left", async () => {

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { type Bytes, concatBytes, equalBytes } from "../../src/lib/bytes.ts";
 import { encodeCbor } from "../../src/lib/cbor.ts";
@@ -22,9 +22,12 @@ import {
 } from "../../src/link/packet.ts";
 import type { NumberRange } from "../../src/link/ranges.ts";
 import { mutated } from "../support/mutated.ts";
+import { firstSeed, report } from "../support/measure.ts";
 import { scale } from "../support/scale.ts";
 
 const LIMIT_MS = scale(20_000, 300_000);
+const seed = firstSeed(Date.now() % 1_000_000);
+afterAll(() => report("wire fuzz", { seed, packets: scale(7_100, 850_000) }));
 
 const bytes = (maxLength: number): fc.Arbitrary<Bytes> =>
   fc.uint8Array({ maxLength }).map((array) => new Uint8Array(array));
@@ -106,7 +109,7 @@ describe("data packets", () => {
         }));
         expect(out).toEqual({ ...plan, fragments: expected });
       }),
-      { numRuns: scale(300, 50_000) },
+      { seed, numRuns: scale(300, 50_000) },
     );
   }, LIMIT_MS);
 
@@ -114,12 +117,12 @@ describe("data packets", () => {
     let read = 0;
     let refused = 0;
     const count = (packet: Bytes): void => void (survives(() => decode(packet)) ? read++ : refused++);
-    fc.assert(fc.property(bytes(200), count), { numRuns: scale(3_000, 300_000) });
+    fc.assert(fc.property(bytes(200), count), { seed, numRuns: scale(3_000, 300_000) });
     fc.assert(
       fc.property(plans, mutations, (plan, changes) => {
         count(mutated(encodePacket(PACKET.plain, 0, 1, 1, plan), changes));
       }),
-      { numRuns: scale(3_000, 300_000) },
+      { seed, numRuns: scale(3_000, 300_000) },
     );
     expect(read).toBeGreaterThan(300);
     expect(refused).toBeGreaterThan(300);
@@ -185,7 +188,7 @@ describe("handshake packets", () => {
         const packet = concatBytes(header, await keys.sealHandshake(header, body, nonce));
         await openHandshake(keys, packet).catch((thrown) => expect(thrown).toBeInstanceOf(Error));
       }),
-      { numRuns: scale(400, 100_000) },
+      { seed, numRuns: scale(400, 100_000) },
     );
   }, LIMIT_MS);
 
@@ -202,7 +205,7 @@ describe("handshake packets", () => {
         const opened = await openHandshake(keys, changed);
         if (!equalBytes(changed, packet)) expect(typeof opened).toBe("string");
       }),
-      { numRuns: scale(400, 100_000) },
+      { seed, numRuns: scale(400, 100_000) },
     );
   }, LIMIT_MS);
 });

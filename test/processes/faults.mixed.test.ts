@@ -2,7 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { report } from "../support/measure.ts";
 import { type Runtime, RUNTIMES } from "../support/runtimes.ts";
 import { scale } from "../support/scale.ts";
-import { Fleet, type Worker } from "./fleet.ts";
+import { Fleet } from "./fleet.ts";
+import type { Worker } from "./fleet_worker.ts";
 
 /** In full the library's own defaults. */
 const PEER_TIMEOUT_MS: number = scale(1_500, 5_000);
@@ -57,13 +58,13 @@ describe("real processes of three runtimes under traffic", () => {
         await victim.connect();
         await fleet.until("the mesh is whole again", () => fleet.isWhole());
         await sleep(TRAFFIC_MS);
-        const before = others[0]?.ends().length ?? 0;
+        const before = others[0]?.log.ends().length ?? 0;
         expect(before).toBeGreaterThan(100);
         await fleet.quiesce();
         const outcomes = fleet.check(fleet.workers, others);
         for (const other of others) {
           expect(
-            other.downs().filter((line) =>
+            other.log.lines("down ").filter((line) =>
               !line.startsWith(`down ${victim.nodeId} `) && !line.endsWith(" left") &&
               !line.endsWith(" stopping")
             ),
@@ -88,7 +89,7 @@ describe("real processes of three runtimes under traffic", () => {
         const backMs = await fleet.until("the mesh is whole again", () => fleet.isWhole());
         expect(victim.clientOpen).toBe(true);
         await sleep(TRAFFIC_MS);
-        const reasons = victim.downs().map((line) => line.split(" ").at(-1));
+        const reasons = victim.log.lines("down ").map((line) => line.split(" ").at(-1));
         expect(reasons.filter((reason) => reason === "timeout")).toEqual([]);
         await fleet.quiesce();
         const outcomes = fleet.check(fleet.workers, fleet.workers);

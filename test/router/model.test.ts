@@ -9,6 +9,7 @@ import type { SlowConsumerPolicy } from "../../src/connection/outbox.ts";
 import { seededRandom } from "../../src/lib/random.ts";
 import type { Outcome } from "../../src/router/outcome.ts";
 import { FakeSink } from "../support/fake_sink.ts";
+import { firstSeed, report } from "../support/measure.ts";
 import { scale } from "../support/scale.ts";
 import { FakeCluster } from "./fake_cluster.ts";
 
@@ -162,9 +163,16 @@ class Simulation {
 }
 
 describe("the router, whatever happens", () => {
-  test("delivers exactly once or says what it knows, in order, in time, and leaves nothing behind", async () => {
-    await fc.assert(fc.asyncProperty(world, check), { numRuns: scale(300, 5_000), seed: 20_261_122 });
-  });
+  test(
+    "delivers exactly once or says what it knows, in order, in time, and leaves nothing behind",
+    async () => {
+      const seed = firstSeed(20_261_122);
+      const numRuns = scale(300, 5_000);
+      await fc.assert(fc.asyncProperty(world, check), { numRuns, seed });
+      report("router model", { seed, worlds: numRuns });
+    },
+    scale(20_000, 600_000),
+  );
 });
 
 async function check(world: World): Promise<void> {

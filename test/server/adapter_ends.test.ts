@@ -1,4 +1,5 @@
 /** How sockets and listeners end, through the socket adapters: runs on whatever runtime runs it. */
+import net from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { listen } from "../../src/server/listen.ts";
 import { AdapterFixture, closeOf, Served } from "./adapter_fixture.ts";
@@ -139,6 +140,42 @@ describe("handlers that fail", () => {
 });
 
 describe("closing the listener", () => {
+  test("lets go of a connection whose request never came whole", async () => {
+    const other = await listen({ port: 0, fetch: () => new Response("here") });
+    const connections = [
+      "GET / HTTP/1.1\r\nhost: x",
+      "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf",
+    ].map(
+      (beginning) => {
+        const connection = net.connect(other.port, "127.0.0.1");
+        connection.on("error", () => undefined);
+        connection.resume();
+        connection.write(beginning);
+        return connection;
+      },
+    );
+    await until("they are connected", () => connections.every(({ connecting }) => !connecting));
+    expect(await (await fetch(other.url)).text()).toBe("here");
+    await other.close();
+    await until("they are let go of", () => connections.every(({ closed }) => closed));
+  }, 10_000);
+
+  test("lets an answer that is under way go out whole", async () => {
+    const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
+    const other = await listen({
+      port: 0,
+      async fetch() {
+        ask();
+        await new Promise((resolve) => setTimeout(resolve, 200));
+        return new Response("x".repeat(1_000_000));
+      },
+    });
+    const answer = fetch(other.url).then((response) => response.text());
+    await asked;
+    await other.close();
+    expect((await answer).length).toBe(1_000_000);
+  });
+
   test(
     "ends open sockets with 1001, deaf ones and hanging requests by force, and frees the port",
     async () => {

@@ -3,15 +3,19 @@
  * `backpressureLimit` is dropped without a word, closing calls the close handler inside the call, silent
  * requests are cut after ten seconds, bodies end at 128 MB.
  */
+import { sleep } from "../../lib/clock.ts";
 import { CLOSE } from "../../lib/close_codes.ts";
 import { localUrl, remoteAddress } from "../address.ts";
 import type { Listener, ListenSettings } from "../contract.ts";
-import { exchange, notAHandshake, type WantedUpgrade } from "../exchange.ts";
+import { closingResponse, exchange, notAHandshake, type WantedUpgrade } from "../exchange.ts";
 import { LISTENER_CLOSE_MS, OpenSockets } from "./open_sockets.ts";
 import type { RawSocket, ServerSocket } from "./server_socket.ts";
 
 /** The reason Bun gives, with 1006, when it has closed a socket with 1009. */
 const TOO_BIG = "Received too big message";
+
+/** Between two looks at whether answers are still under way. */
+const POLL_MS = 5;
 
 /** What travels with a socket: the wish until it is open, then the socket it became. */
 interface Attached {
@@ -27,6 +31,7 @@ export function listenOnBun(settings: ListenSettings): Listener {
     idleTimeout: 0,
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     async fetch(request, server) {
+      if (closed !== undefined) return closingResponse();
       const remote = server.requestIP(request);
       const answer = await exchange(settings, request, remoteAddress(remote?.address, remote?.port));
       if (answer.kind === "response") return answer.response;
@@ -64,11 +69,11 @@ export function listenOnBun(settings: ListenSettings): Listener {
   const port = server.port ?? settings.port;
   let closed: Promise<void> | undefined;
   const close = async (): Promise<void> => {
-    const stopped = server.stop();
     await sockets.closeAll();
-    const force = settings.clock.timer(LISTENER_CLOSE_MS, () => void server.stop(true));
-    await stopped;
-    force.cancel();
+    // A stop that waits would leave behind what has asked nothing whole, and could not be forced afterwards.
+    const end = settings.clock.now() + LISTENER_CLOSE_MS;
+    while (server.pendingRequests > 0 && settings.clock.now() < end) await sleep(settings.clock, POLL_MS);
+    await server.stop(true);
   };
   return {
     hostname: settings.hostname,

@@ -4,11 +4,12 @@
  * whatever is asked, an exception in a handler ends the process.
  */
 import { utf8Length } from "../../lib/utf8_length.ts";
+import { sleep } from "../../lib/clock.ts";
 import type { Socket, SocketEvents } from "../../lib/socket.ts";
 import { wrapWebSocket } from "../../lib/standard_socket.ts";
 import { localUrl, remoteAddress } from "../address.ts";
 import type { Listener, ListenSettings } from "../contract.ts";
-import { errorResponse, exchange, notAHandshake, type WantedUpgrade } from "../exchange.ts";
+import { closingResponse, exchange, notAHandshake, type WantedUpgrade } from "../exchange.ts";
 import { type Draining, DrainWatch, Watched } from "./drain_watch.ts";
 import { LISTENER_CLOSE_MS, OpenSockets } from "./open_sockets.ts";
 import type { RawSocket, ServerSocket } from "./server_socket.ts";
@@ -20,8 +21,13 @@ export function listenOnDeno(settings: ListenSettings): Listener {
   const sockets = new OpenSockets(settings);
   const watch = new DrainWatch(settings.clock);
   const waiting = new Set<(response: Response) => void>();
+  const answering = new Set<Promise<void>>();
+  const stop = new AbortController();
   const { hostname, port } = settings;
-  const server = Deno.serve({ hostname, port, onListen() {} }, (request, info) => {
+  const server = Deno.serve({ hostname, port, signal: stop.signal, onListen() {} }, (request, info) => {
+    if (closed !== undefined) return closingResponse();
+    const completed = info.completed.catch(() => undefined).finally(() => answering.delete(completed));
+    answering.add(completed);
     const address = info.remoteAddr as Deno.NetAddr;
     return new Promise<Response>((resolve) => {
       waiting.add(resolve);
@@ -34,19 +40,23 @@ export function listenOnDeno(settings: ListenSettings): Listener {
   });
   let closed: Promise<void> | undefined;
   const close = async (): Promise<void> => {
-    const stopped = server.shutdown();
     await sockets.closeAll();
-    // The shutdown waits for every answer, and once begun it cannot be forced: so hanging requests get one.
-    // What even then goes on (a response that streams for ever) is left behind.
+    const underWay = answering.size > 0;
+    // Requests that hang get an answer; one that even then goes on (it streams for ever) is cut off. Deno's own
+    // shutdown would wait for all of them, and for requests that never come whole, and could not be forced.
     const answers = settings.clock.timer(LISTENER_CLOSE_MS, () => {
-      for (const resolve of waiting) resolve(errorResponse(503, "not-running", "the server is closing"));
+      for (const resolve of waiting) resolve(closingResponse());
       waiting.clear();
     });
     await new Promise<void>((resolve) => {
       const giveUp = settings.clock.timer(2 * LISTENER_CLOSE_MS, resolve);
-      void stopped.then(() => giveUp.cancel()).finally(resolve);
+      void Promise.all(answering).finally(() => giveUp.cancel()).finally(resolve);
     });
     answers.cancel();
+    // An answer is complete when Deno has taken it, which may be before the client has.
+    if (underWay) await sleep(settings.clock, LISTENER_CLOSE_MS);
+    stop.abort();
+    await server.finished;
   };
   return {
     hostname,
@@ -106,6 +116,7 @@ function opened(
     message: (data) => socket.received(data),
     close: (code, reason) => {
       raw.closed();
+      cancelIdleTimer(webSocket);
       if (reason === NO_PONG) socket.ended(0, "");
       else socket.ended(code, reason);
     },
@@ -166,6 +177,17 @@ function cutThis(this: WebSocket): void {
 
 interface DenoCore {
   tryClose(resourceId: number): void;
+  cancelTimer(timer: object): void;
+}
+
+/** What Deno keeps behind a WebSocket under a symbol of this description. */
+function internalOf(webSocket: WebSocket, description: string): unknown {
+  const key = Object.getOwnPropertySymbols(webSocket).find((symbol) => symbol.description === description);
+  return key === undefined ? undefined : Reflect.get(webSocket, key);
+}
+
+function denoCore(): DenoCore | undefined {
+  return (Reflect.get(Deno, Reflect.get(Deno, "internal")) as { core?: DenoCore } | undefined)?.core;
 }
 
 /**
@@ -173,9 +195,17 @@ interface DenoCore {
  * resource under it, as Deno's own idle timeout does. Should Deno move it, a close frame is what remains.
  */
 function cut(webSocket: WebSocket): void {
-  const internal = Reflect.get(Deno, Reflect.get(Deno, "internal")) as { core?: DenoCore } | undefined;
-  const key = Object.getOwnPropertySymbols(webSocket).find((symbol) => symbol.description === "[[rid]]");
-  const resourceId: unknown = key === undefined ? undefined : Reflect.get(webSocket, key);
-  if (typeof resourceId === "number" && internal?.core !== undefined) internal.core.tryClose(resourceId);
+  const resourceId = internalOf(webSocket, "[[rid]]");
+  const core = denoCore();
+  if (typeof resourceId === "number" && core !== undefined) core.tryClose(resourceId);
   else webSocket.close();
+}
+
+/**
+ * Deno lets the timer of its idle timeout run on after a connection that was reset, and with it keeps the socket, and
+ * the process, for half of that timeout. Should Deno move it, that is what remains.
+ */
+function cancelIdleTimer(webSocket: WebSocket): void {
+  const timer = internalOf(webSocket, "[[idleTimeoutTimeout]]");
+  if (typeof timer === "object" && timer !== null) denoCore()?.cancelTimer(timer);
 }
