@@ -181,7 +181,12 @@ describe("the names of nodes", () => {
     expect(readdirSync(folder).length).toBe(names.length);
   });
 
-  test.each(["", "x".repeat(129), "a\u0000b", "\ud800"])("that cannot be are refused: %s", async (nodeId) => {
+  test.each([
+    ["empty", ""],
+    ["longer than 128 bytes", "x".repeat(129)],
+    ["with a control character", "a\u0000b"],
+    ["with half a character", "\ud800"],
+  ])("that are %s are refused", async (_fault, nodeId) => {
     const error = await refusal(emptyFolder(), nodeId);
     expect([error.code, error.message.includes("not a nodeId")]).toEqual(["invalid-option", true]);
   });
