@@ -9,7 +9,8 @@ import { isNodeId } from "../lib/ids.ts";
 import type { Logger } from "../lib/logger.ts";
 import type { Random } from "../lib/random.ts";
 import { demandNoOrphan, fileNameOf, preparedPath } from "./sqlite_file.ts";
-import { createTables, readMember, SqliteKeeper } from "./sqlite_keeper.ts";
+import { type Connect, SqliteKeeper } from "./sqlite_keeper.ts";
+import { APPLICATION_ID, createMember, FORMAT, readMember } from "./sqlite_tables.ts";
 import { MirroredStorage, type RaftStorage } from "./storage.ts";
 import { drawRaftId, memberWith, type StoredMember } from "./stored_member.ts";
 
@@ -27,10 +28,6 @@ export type SqliteOptions =
     | { readonly path: string }
   );
 
-/** "Flot" in a database's header: whose file it is. */
-const APPLICATION_ID = 0x466c6f74;
-/** Goes up when tables or encodings change. */
-const FORMAT = 1;
 /** How long a process that is just ending may still hold the file, in milliseconds. */
 const BUSY_MS = 500;
 /** What stays of the log of writes between checkpoints, in bytes: 64 MiB. */
@@ -67,18 +64,19 @@ export async function openSqlite(options: SqliteOptions): Promise<OpenSqlite> {
   }
   const path = await pathOf(options);
   const { DatabaseSync } = await import("node:sqlite").catch((cause) => {
-    const message = `open Raft's storage ${shown(path)}: this runtime has no node:sqlite (${
+    const message = `open Raft's storage ${JSON.stringify(path)}: this runtime has no node:sqlite (${
       reasonOf(cause)
     })`;
     throw new FlotillaError("unsupported", message, { cause });
   });
   demandNoOrphan(path);
+  const connect: Connect = (file) => new DatabaseSync(file);
   let db: DatabaseSync | undefined;
   try {
-    db = new DatabaseSync(path);
+    db = connect(path);
     const member = openMember(db, nodeId, random);
     logger.info("Raft's storage is open", { file: path, raftId: member.raftId, clusterId: member.clusterId });
-    return { member, keeper: new SqliteKeeper(db, path, member.hardState, logger) };
+    return { member, keeper: new SqliteKeeper(path, db, member.hardState, connect, logger) };
   } catch (thrown) {
     db?.close();
     throw refusal(path, thrown, db !== undefined);
@@ -112,8 +110,7 @@ function openMember(db: DatabaseSync, nodeId: string, random: Random): StoredMem
 
 function makeMember(db: DatabaseSync, nodeId: string, random: Random): StoredMember {
   const member = memberWith(drawRaftId(random), undefined, undefined);
-  db.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${FORMAT}`);
-  createTables(db, nodeId, member);
+  createMember(db, nodeId, member);
   return member;
 }
 
@@ -146,7 +143,7 @@ function numberOf(db: DatabaseSync, pragma: "page_count" | "application_id" | "u
 }
 
 function refusal(path: string, thrown: unknown, isOpen: boolean): FlotillaError {
-  const action = `open Raft's storage ${shown(path)}`;
+  const action = `open Raft's storage ${JSON.stringify(path)}`;
   const refused = (code: ErrorCode, reason: string): FlotillaError =>
     new FlotillaError(code, `${action}: ${reason}`, { cause: thrown });
   if (thrown instanceof FlotillaError) return refused(thrown.code, thrown.message);

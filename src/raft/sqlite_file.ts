@@ -2,7 +2,7 @@
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { hex, utf8 } from "../lib/bytes.ts";
-import { FlotillaError, reasonOf, shown } from "../lib/errors.ts";
+import { FlotillaError, reasonOf } from "../lib/errors.ts";
 
 /** NodeIds that file systems of every kind tell apart as they are: no capitals, nothing to escape. */
 const PLAIN_NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/;
@@ -29,10 +29,8 @@ export function preparedPath(folder: string, name: string): string {
   const fail = (reason: string, cause?: unknown): never => {
     throw new FlotillaError(
       "invalid-option",
-      `use the folder ${shown(absolute)} for Raft's storage: ${reason}`,
-      {
-        cause,
-      },
+      `use the folder ${JSON.stringify(absolute)} for Raft's storage: ${reason}`,
+      { cause },
     );
   };
   try {
@@ -69,8 +67,8 @@ export function demandNoOrphan(path: string): void {
   if (sizeOf(path) > 1 || sizeOf(log) === 0) return;
   throw new FlotillaError(
     "malformed",
-    `open Raft's storage ${shown(path)}: it is empty or missing, but ${
-      shown(log)
+    `open Raft's storage ${JSON.stringify(path)}: it is empty or missing, but ${
+      JSON.stringify(log)
     } is there: restore it or move both away`,
   );
 }
@@ -81,12 +79,12 @@ export function asidePath(path: string, clusterId: string): string {
   return `${stem}~${clusterId}.old${ENDING}`;
 }
 
-/** Has `write` make a file and gives it the name `path` once it is durable. */
+/** Has `write` make a durable file, and gives it the name `path` when it is whole. */
 export function writeWhole(path: string, write: (draft: string) => void): void {
   const draft = `${path}.draft`;
-  rmSync(draft, { force: true });
+  // Of an attempt that a crash ended.
+  for (const left of [draft, `${draft}-journal`]) rmSync(left, { force: true });
   write(draft);
-  sync(draft, "r+");
   renameSync(draft, path);
   syncFolder(dirname(path));
 }
@@ -94,18 +92,14 @@ export function writeWhole(path: string, write: (draft: string) => void): void {
 /** Makes names in `folder` durable. Windows cannot open folders, and needs no such help. */
 function syncFolder(folder: string): void {
   try {
-    sync(folder, "r");
+    const file = openSync(folder, "r");
+    try {
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
   } catch {
-    // What is lost then with a power failure is a file that nobody has relied upon yet, or an old one's new name.
-  }
-}
-
-function sync(path: string, flags: string): void {
-  const file = openSync(path, flags);
-  try {
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
+    // What is lost then with a power failure is a file that nobody has relied upon yet, or a copy's new name.
   }
 }
 

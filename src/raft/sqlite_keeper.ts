@@ -1,91 +1,22 @@
-/** A member in an SQLite database: its tables, what is read from them once, and each change as one transaction. */
+/** A member's database while it is open: each change is one transaction. */
 import { existsSync } from "node:fs";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { FlotillaError, reasonOf, shown } from "../lib/errors.ts";
+import { FlotillaError, reasonOf } from "../lib/errors.ts";
 import type { Logger } from "../lib/logger.ts";
-import { asWhole } from "../lib/shape.ts";
-import { POSITION_MAX } from "./core/message_check.ts";
-import type { Entry, HardState, Snapshot } from "./core/types.ts";
-import { decodeEntry, decodeSnapshot, encodeEntry, encodeSnapshot } from "./log_codec.ts";
+import type { HardState, Snapshot } from "./core/types.ts";
+import { encodeEntry, encodeSnapshot } from "./log_codec.ts";
 import { asidePath, writeWhole } from "./sqlite_file.ts";
+import { copyMember } from "./sqlite_tables.ts";
 import type { Keeper, Writable } from "./storage.ts";
-import { faultOf, RAFT_ID_MAX, type StoredMember } from "./stored_member.ts";
+import type { StoredMember } from "./stored_member.ts";
 
-/**
- * `member` is one row; its term, vote and commit_index are null before there is a hard state. Entries and snapshots
- * are in the encoding of log_codec.ts, which FORMAT in sqlite.ts covers.
- */
-const TABLES = `
-  CREATE TABLE member (
-    id INTEGER PRIMARY KEY CHECK (id = 1),
-    node_id TEXT NOT NULL,
-    raft_id INTEGER NOT NULL,
-    cluster_id TEXT,
-    term INTEGER,
-    vote INTEGER,
-    commit_index INTEGER,
-    offset_index INTEGER NOT NULL,
-    offset_term INTEGER NOT NULL
-  ) STRICT;
-  CREATE TABLE entry (position INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
-  CREATE TABLE snapshot (id INTEGER PRIMARY KEY CHECK (id = 1), bytes BLOB NOT NULL) STRICT;
-`;
-
-/** In the caller's transaction. */
-export function createTables(db: DatabaseSync, nodeId: string, { raftId }: StoredMember): void {
-  db.exec(TABLES);
-  db.prepare("INSERT INTO member VALUES (1, ?, ?, NULL, NULL, NULL, NULL, 0, 0)").run(nodeId, raftId);
-}
-
-/** In the caller's transaction. Throws `malformed` when the rows are none of `nodeId`'s member, or contradict each other. */
-export function readMember(db: DatabaseSync): { nodeId: string; member: StoredMember } {
-  const row = db.prepare("SELECT * FROM member WHERE id = 1").get() ?? {};
-  const whole = (name: string): number => asWhole(row[name], 0, POSITION_MAX, name);
-  const isFresh = ["term", "vote", "commit_index"].every((name) => row[name] === null);
-  const clusterId = row["cluster_id"] ?? undefined;
-  const nodeId = row["node_id"];
-  if (typeof nodeId !== "string" || (clusterId !== undefined && typeof clusterId !== "string")) {
-    throw new FlotillaError("malformed", "the member's names are no texts");
-  }
-  const bytes = db.prepare("SELECT bytes FROM snapshot WHERE id = 1").get()?.["bytes"];
-  const member = {
-    raftId: asWhole(row["raft_id"], 1, RAFT_ID_MAX, "raft_id"),
-    clusterId,
-    hardState: isFresh
-      ? undefined
-      : { term: whole("term"), vote: whole("vote"), commit: whole("commit_index") },
-    snapshot: bytes === undefined ? undefined : decodeSnapshot(asView(bytes)),
-    offset: whole("offset_index"),
-    offsetTerm: whole("offset_term"),
-    entries: readEntries(db),
-  };
-  const fault = faultOf(member);
-  if (fault !== undefined) throw new FlotillaError("malformed", fault);
-  return { nodeId, member };
-}
-
-function readEntries(db: DatabaseSync): Entry[] {
-  const entries: Entry[] = [];
-  for (const row of db.prepare("SELECT position, bytes FROM entry ORDER BY position").iterate()) {
-    const entry = decodeEntry(asView(row["bytes"]));
-    if (entry.index !== row["position"]) {
-      throw new FlotillaError("malformed", `entry ${entry.index} stands at ${String(row["position"])}`);
-    }
-    entries.push(entry);
-  }
-  return entries;
-}
-
-function asView(value: unknown): Uint8Array {
-  if (!(value instanceof Uint8Array)) {
-    throw new FlotillaError("malformed", `expected bytes, got ${shown(value)}`);
-  }
-  return value;
-}
+/** Opens a database, made when missing. */
+export type Connect = (path: string) => DatabaseSync;
 
 export class SqliteKeeper implements Keeper {
   readonly #db: DatabaseSync;
   readonly #path: string;
+  readonly #connect: Connect;
   readonly #logger: Logger;
   readonly #insertEntry: StatementSync;
   readonly #dropFrom: StatementSync;
@@ -100,9 +31,16 @@ export class SqliteKeeper implements Keeper {
   #failed = false;
 
   /** `db` is open, locked and synchronous, and holds a member of `hardState`. */
-  constructor(db: DatabaseSync, path: string, hardState: HardState | undefined, logger: Logger) {
-    this.#db = db;
+  constructor(
+    path: string,
+    db: DatabaseSync,
+    hardState: HardState | undefined,
+    connect: Connect,
+    logger: Logger,
+  ) {
     this.#path = path;
+    this.#db = db;
+    this.#connect = connect;
     this.#logger = logger;
     this.#stored = this.#wanted = hardState;
     this.#insertEntry = db.prepare("INSERT INTO entry VALUES (?, ?)");
@@ -195,7 +133,7 @@ export class SqliteKeeper implements Keeper {
   /** After a failed sync the kernel forgets what it could not write, so that a second try proves nothing. */
   #failure(action: string, cause: unknown): FlotillaError {
     this.#failed = true;
-    const message = `${action} in Raft's storage ${shown(this.#path)}: ${reasonOf(cause)}`;
+    const message = `${action} in Raft's storage ${JSON.stringify(this.#path)}: ${reasonOf(cause)}`;
     return new FlotillaError("invalid-option", message, { cause });
   }
 
@@ -204,7 +142,7 @@ export class SqliteKeeper implements Keeper {
     throw new FlotillaError(
       "invalid-option",
       `${action} in Raft's storage ${
-        shown(this.#path)
+        JSON.stringify(this.#path)
       }: an earlier change failed, so nothing more can be kept`,
     );
   }
@@ -212,8 +150,16 @@ export class SqliteKeeper implements Keeper {
   #keepAside(clusterId: string): void {
     const aside = asidePath(this.#path, clusterId);
     this.#demandUsable("keeping aside");
+    if (existsSync(aside)) return;
     try {
-      if (!existsSync(aside)) writeWhole(aside, (draft) => void this.#db.prepare("VACUUM INTO ?").run(draft));
+      writeWhole(aside, (draft) => {
+        const copy = this.#connect(draft);
+        try {
+          copyMember(this.#db, copy);
+        } finally {
+          copy.close();
+        }
+      });
     } catch (cause) {
       throw this.#failure(`keeping aside what belongs to cluster ${clusterId}`, cause);
     }

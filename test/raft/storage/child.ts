@@ -2,6 +2,7 @@
  * A process with a storage, for storage.mixed.test.ts. Arguments: what to do, and the folder.
  * - `write`, first: makes change `first` of histories.ts and all behind it, and says so after each, until it fails.
  * - `read`: says what it holds.
+ * - `reset`: resets it.
  * - `hold`: opens it and waits to be ended.
  */
 import { writeSync } from "node:fs";
@@ -28,6 +29,10 @@ try {
   } else if (action === "read") {
     say(`holds ${await digestOf(storage)}`);
     storage.close();
+  } else if (action === "reset") {
+    storage.reset();
+    storage.close();
+    say("reset");
   } else {
     // The runtime closes a storage that nobody can reach any more.
     setInterval(() => storage.lastIndex(), 1_000);

@@ -6,7 +6,8 @@ import { DatabaseSync } from "node:sqlite";
 import { FlotillaError } from "../../../src/lib/errors.ts";
 import { silentLogger } from "../../../src/lib/logger.ts";
 import { systemRandom } from "../../../src/lib/random.ts";
-import { readMember, SqliteKeeper } from "../../../src/raft/sqlite_keeper.ts";
+import { SqliteKeeper } from "../../../src/raft/sqlite_keeper.ts";
+import { readMember } from "../../../src/raft/sqlite_tables.ts";
 import { MirroredStorage, type RaftStorage } from "../../../src/raft/storage.ts";
 import { emptyFolder, openIn, removeFolders } from "./folders.ts";
 import { CLUSTER, contentOf, normal, snapshotOf } from "./histories.ts";
@@ -31,7 +32,7 @@ async function open(): Promise<Broken> {
   made.close();
   const db = new DatabaseSync(file);
   const { member } = readMember(db);
-  const keeper = new SqliteKeeper(db, file, member.hardState, silentLogger);
+  const keeper = new SqliteKeeper(file, db, member.hardState, (path) => new DatabaseSync(path), silentLogger);
   return { folder, file, db, storage: new MirroredStorage(member, systemRandom, keeper) };
 }
 

@@ -6,6 +6,7 @@ import { DatabaseSync } from "node:sqlite";
 import { FlotillaError } from "../../../src/lib/errors.ts";
 import { silentLogger } from "../../../src/lib/logger.ts";
 import { seededRandom, systemRandom } from "../../../src/lib/random.ts";
+import type { Entry } from "../../../src/raft/core/types.ts";
 import { openSqliteStorage } from "../../../src/raft/sqlite.ts";
 import { emptyFolder, filesIn, openIn, removeFolders } from "./folders.ts";
 import { change, CLUSTER, contentOf, digestOf, normal, snapshotOf } from "./histories.ts";
@@ -110,23 +111,31 @@ describe("a member's file", () => {
     again.close();
   });
 
-  test("has a vote that was said not to need a sync: it costs one all the same", async () => {
+  test("has every vote at once, whatever `mustSync` says, and a commit index alone with the next write", async () => {
     const folder = emptyFolder();
     const storage = await openIn(folder);
+    const write = (term: number, commit: number, entries: readonly Entry[] = []): void =>
+      storage.write({ hardState: { term, vote: 2, commit }, entries, snapshot: undefined, mustSync: false });
+    /** What a killed process would leave. Reading the files drops this one's lock on them, which nobody wants here. */
+    const left = async (): Promise<unknown> => {
+      const copy = emptyFolder();
+      for (const name of readdirSync(folder)) copyFileSync(join(folder, name), join(copy, name));
+      const opened = await openIn(copy);
+      opened.close();
+      return opened.initialState().hardState;
+    };
     storage.begin(CLUSTER, undefined);
-    storage.write({
-      hardState: { term: 4, vote: 2, commit: 0 },
-      entries: [],
-      snapshot: undefined,
-      mustSync: false,
-    });
-    const log = filesIn(folder)["raft-a.db-wal"] ?? "";
-    // In bytes before anything is closed; reading drops this process's lock, and nobody else wants it here.
-    expect(log.length).toBeGreaterThan(0);
+    write(4, 0);
+    expect(await left()).toEqual({ term: 4, vote: 2, commit: 0 });
+    write(4, 0, [normal(1, 4), normal(2, 4)]);
+    write(4, 1);
+    expect(await left()).toEqual({ term: 4, vote: 2, commit: 0 });
+    storage.write({ hardState: undefined, entries: [normal(3, 4)], snapshot: undefined, mustSync: true });
+    expect(await left()).toEqual({ term: 4, vote: 2, commit: 1 });
+    write(4, 2);
+    storage.compact(snapshotOf(1, 4), 1);
+    expect(await left()).toEqual({ term: 4, vote: 2, commit: 2 });
     storage.close();
-    const again = await openIn(folder);
-    expect(again.initialState().hardState).toEqual({ term: 4, vote: 2, commit: 0 });
-    again.close();
   });
 
   test("lies where `path` says, in folders that are made", async () => {
@@ -173,11 +182,11 @@ describe("the names of nodes", () => {
   });
 
   test.each([
-    ["nothing", ""],
-    ["too long", "x".repeat(129)],
-    ["a control character", "a\u0000b"],
-    ["half a character", "\ud800"],
-  ])("that cannot be are refused: %s", async (_name, nodeId) => {
+    ["empty", ""],
+    ["longer than 128 bytes", "x".repeat(129)],
+    ["with a control character", "a\u0000b"],
+    ["with half a character", "\ud800"],
+  ])("that are %s are refused", async (_fault, nodeId) => {
     const error = await refusal(emptyFolder(), nodeId);
     expect([error.code, error.message.includes("not a nodeId")]).toEqual(["invalid-option", true]);
   });

@@ -1,9 +1,10 @@
 /** Storage in processes that are killed, on each runtime, and read by another one. */
 import { afterAll, describe, expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
 import { systemRandom } from "../../../src/lib/random.ts";
 import { MemoryRaftStorage } from "../../../src/raft/storage.ts";
 import { type Child, runChild, startChild } from "../../support/child.ts";
-import { commandFor, ROOT, type Runtime, RUNTIMES } from "../../support/runtimes.ts";
+import { commandFor, programOf, ROOT, type Runtime, RUNTIMES } from "../../support/runtimes.ts";
 import { scale } from "../../support/scale.ts";
 import { emptyFolder, openIn, removeFolders } from "./folders.ts";
 import { change, CLUSTER, digestOf } from "./histories.ts";
@@ -76,6 +77,23 @@ test(
   },
   LIMIT_MS,
 );
+
+test("on Deno it needs no more than leave to read and to write its folder", async () => {
+  const folder = emptyFolder();
+  // `env` and `sys` are for the test's own imports.
+  const flags = [
+    "--allow-read",
+    `--allow-write=${folder}`,
+    "--allow-env",
+    "--allow-sys",
+    "--no-check",
+    "--quiet",
+  ];
+  const args = ["run", ...flags, "test/raft/storage/child.ts", "reset", folder];
+  const { output } = await runChild(programOf("deno"), args, { cwd: ROOT });
+  expect(output).toMatch(/^reset$/m);
+  expect(readdirSync(folder).sort()).toEqual(["raft-a.db", `raft-a~${CLUSTER}.old.db`]);
+}, LIMIT_MS);
 
 describe.each(RUNTIMES)("on %s", (runtime) => {
   test(
