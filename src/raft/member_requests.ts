@@ -65,6 +65,7 @@ export class MemberRequests {
       // Whoever is removed hears of it by being no member any more.
       if (member === undefined) return raftId === own;
       if (!member.members.includes(raftId)) return true;
+      if (raftId === member.raftId && this.#mustHandOver(member)) return false;
       if (!isJoint(member.raw.status().configuration)) {
         member.proposeChange(changeOf({ operation: "remove", id: raftId }));
       }
@@ -79,6 +80,17 @@ export class MemberRequests {
     const wait = { timeoutMs: LEAVE_MS };
     if (member.leads) await this.transferLeadership(undefined, wait).catch(() => undefined);
     if (!member.storage.durable) await this.removeNode(this.#context.nodeId, wait).catch(() => undefined);
+  }
+
+  /**
+   * A leader with a witness may be the only one that has all entries: before it goes, somebody else must have them. True
+   * while nobody has.
+   */
+  #mustHandOver({ leads, raw, state, voters }: RaftMember): boolean {
+    if (!leads || !voters.some((id) => state.member(id)?.witness === true)) return false;
+    const successor = this.#successor(undefined);
+    if (successor !== undefined && raw.status().transferee === NO_ID) raw.transferLeader(successor);
+    return true;
   }
 
   /** A voter to whom the leadership can be handed: the named one, else the one with the longest log. */

@@ -164,7 +164,7 @@ test(
   "whatever happens to nodes, network and record, no term has two leaders and no write that was acknowledged is lost",
   async () => {
     let terms = 0, writes = 0;
-    for (let seed = 1; seed <= scale(6, 300); seed++) {
+    for (let seed = 1; seed <= scale(6, 40); seed++) {
       const { sim, redis, nodes } = await recorded(seed * 1_000, { disk: true });
       const leaders = new Leaders(sim, nodes);
       const random = seededRandom(seed);
@@ -192,9 +192,9 @@ test(
       writes += acknowledged.length;
       await sim.stop();
     }
-    expect(terms).toBeGreaterThan(scale(10, 700));
-    expect(writes).toBeGreaterThan(scale(60, 3_000));
-    report("two nodes and a record disturbed", { seeds: scale(6, 300), terms, writes });
+    expect(terms).toBeGreaterThan(scale(10, 90));
+    expect(writes).toBeGreaterThan(scale(60, 400));
+    report("two nodes and a record disturbed", { seeds: scale(6, 40), terms, writes });
   },
   80_000,
 );

@@ -8,8 +8,8 @@ const IDS = ["a", "b"];
 /** The slow side's process stands still for so long, goes on for so long, and so on, ms. */
 const STILL_MS = 70;
 const GOING_MS = 30;
-/** A leader hands over when the other has been clearly better for two seconds; then some. */
-const SETTLED_MS = 8_000;
+/** After an election the worse placed leader hands over: measurements settle first, then it takes two seconds more. */
+const SETTLED_MS = 15_000;
 
 /** Keeps the process of `node` from being on time, as one that has too much to do. */
 function slowDown(sim: SimRaft, node: SimRaftNode): void {
@@ -52,7 +52,7 @@ describe("two nodes", () => {
     const all = elections * IDS.length;
     report("elections of two with one slow", { elections: all, betterElected: elected, betterLeads: leads });
     expect(leads / all).toBeGreaterThanOrEqual(0.9);
-  }, 60_000);
+  }, 85_000);
 
   test("cut apart for a minute take no write and have no leader, and go on when they are one again", async () => {
     const sim = new SimRaft(72);

@@ -107,6 +107,25 @@ describe("a node that is a witness", () => {
     await sim.stop();
   });
 
+  test("does not let a leader leave the members as the only one that has all entries", async () => {
+    const { sim, nodes: [a, b, w] } = await witnessed(39, { disk: true });
+    if ((await sim.led()) !== a) await sim.settle(a.raft.transferLeadership("a"));
+    await sim.led();
+    sim.hub.partition([["a", "w"], ["b"]]);
+    await sim.clock.advance(8_000);
+    expect(await written(sim, a)).toBe("written");
+    const removed = a.raft.removeNode("a", { timeoutMs: 5_000 }).then(() => "removed", (error) => error.code);
+    expect(await sim.settle(removed)).toBe("timeout");
+    sim.hub.heal();
+    await sim.led([a, b, w]);
+    await sim.settle(a.raft.removeNode("a"));
+    await sim.clock.runUntil(() => a.raft.view().role === null, 10_000);
+    await sim.led([b]);
+    expect((await sim.settle(b.map.get("k")))?.revision).toBe(1);
+    expect(await written(sim, b)).toBe("written");
+    await sim.stop();
+  });
+
   test.each([["with", true], ["without", false]])(
     "restarted %s a disk it gives the third vote again",
     async (_, disk) => {
