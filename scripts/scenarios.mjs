@@ -79,6 +79,10 @@ export const scenarios = {
   processes: {
     claim:
       "A killed or paused node of any runtime is cleared in time and returns; no message is falsely delivered.",
-    files: ["test/processes/faults.mixed.test.ts", "test/processes/start.mixed.test.ts"],
+    files: [
+      "test/processes/faults.mixed.test.ts",
+      "test/processes/start.mixed.test.ts",
+      "test/processes/ends_by_itself.mixed.test.ts",
+    ],
   },
 };
