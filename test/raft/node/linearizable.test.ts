@@ -14,7 +14,7 @@ import { checkLinearizable } from "../linearizability/checker.ts";
 import { Clients, type KeyValue } from "../linearizability/clients.ts";
 import { fateByCode, History } from "../linearizability/history.ts";
 
-const SEEDS: number = scale(4, 150);
+const SEEDS: number = scale(2, 60);
 const TROUBLE_MS = 20_000;
 /** A call to a node that was killed never ends by itself. */
 const PATIENCE_MS = 4_000;
@@ -127,6 +127,6 @@ describe("the replicated map under faults", () => {
       expect(tally.writes).toBeGreaterThan(100 * SEEDS);
       report("linearizable in simulation", { seed: first, seeds: SEEDS, ...tally });
     },
-    scale(60_000, 1_000_000),
+    scale(60_000, 1_100_000),
   );
 });
