@@ -6,6 +6,7 @@
  */
 import process from "node:process";
 import { parseArgs } from "node:util";
+import { installBrokers } from "./brokers.mjs";
 import { install, run, runtimes } from "./install.mjs";
 import { sayFile, sumUp } from "./report.mjs";
 import { isMixed, runFiles, stopOnSignals, testFiles } from "./runner.mjs";
@@ -30,6 +31,7 @@ await run(async () => {
     throw new Error(`--only ${values.only.join(" ")}: no test file has that in its path`);
   }
   const versions = install();
+  if (!values["without-brokers"]) installBrokers(files);
   process.stdout.write(
     values.runtime.map((name) => `${name} ${versions[name]}`).join(", ") + `: ${files.length} test files\n`,
   );

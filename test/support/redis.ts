@@ -1,10 +1,9 @@
 /** A Redis of one's own, for tests and benches: on loopback, on a free port, with nothing kept. */
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { createServer } from "node:net";
 import process from "node:process";
 
 const START_MS_MAX = 10_000;
-const INSTALL = "apt-get update && apt-get install -y --no-install-recommends redis-server";
 
 /** With `npm test -- --without-brokers` what needs a broker is skipped, and the skips are counted. */
 export const withoutBrokers: boolean = process.env["FLOTILLA_WITHOUT_BROKERS"] === "1";
@@ -40,16 +39,12 @@ export async function startRedis(): Promise<Redis | undefined> {
   };
 }
 
-/** For tests: installs what is missing where that is possible; else rejects with what is to be done. */
+/** For tests, before which `npm test` has installed what is missing. */
 export async function demandRedis(): Promise<Redis> {
   const found = await startRedis();
   if (found !== undefined) return found;
-  if (process.getuid?.() === 0) spawnSync("sh", ["-c", INSTALL], { stdio: "ignore", timeout: 300_000 });
-  const installed = await startRedis();
-  if (installed !== undefined) return installed;
   throw new Error(
-    `these tests need redis-server, and could not install it: as root, ${INSTALL}; or skip them: ` +
-      "npm test -- --without-brokers",
+    "these tests need redis-server: npm test installs it; npm test -- --without-brokers skips them",
   );
 }
 
