@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { freePort } from "../../test/support/getting.ts";
+import { freePort } from "../../test/support/free_port.ts";
 import { ROOT, type Runtime } from "../../test/support/runtimes.ts";
 import { startOn } from "../support/start.ts";
 import { calibratedClock } from "../support/wall_clock.ts";

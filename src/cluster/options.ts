@@ -117,6 +117,7 @@ const DEFAULTS: Omit<ResolvedOptions, "nodeId"> = {
   raft: true,
   dataDir: undefined,
   ...RAFT_NODE_DEFAULTS,
+  witness: false,
   logger: silentLogger,
   clock: systemClock,
   random: systemRandom,
@@ -247,8 +248,7 @@ export function routerOptionsOf(
 /** What Raft is told, for wiring by hand. */
 export function raftOptionsOf(options: ResolvedOptions): RaftNodeOptions {
   const { electionTimeoutMs, heartbeatMs, proposalTimeoutMs, voterReplaceAfterMs, bootstrapExpect } = options;
-  const witness = options.witness === true;
-  return { electionTimeoutMs, heartbeatMs, proposalTimeoutMs, voterReplaceAfterMs, bootstrapExpect, witness };
+  return { electionTimeoutMs, heartbeatMs, proposalTimeoutMs, voterReplaceAfterMs, bootstrapExpect };
 }
 
 function isRedisUrl(value: unknown): boolean {

@@ -3,7 +3,8 @@ import type { Bytes } from "./bytes.ts";
 import { utf8 } from "./bytes.ts";
 import { FlotillaError, shown } from "./errors.ts";
 
-function wrong(what: string, value: unknown): FlotillaError {
+/** The error for `value`, which is not `what`. */
+export function wrong(what: string, value: unknown): FlotillaError {
   return new FlotillaError("malformed", `expected ${what}, got ${shown(value)}`);
 }
 
@@ -40,9 +41,11 @@ export function asText(value: unknown, bytesMax: number, what: string, character
   return value;
 }
 
-/** An array of at most `lengthMax` items. */
-export function asList(value: unknown, lengthMax: number, what: string): readonly unknown[] {
-  if (!Array.isArray(value) || value.length > lengthMax) throw wrong(`${what}, at most ${lengthMax}`, value);
+/** An array, of at most `lengthMax` items where given. */
+export function asList(value: unknown, what: string, lengthMax: number = Infinity): readonly unknown[] {
+  if (!Array.isArray(value) || value.length > lengthMax) {
+    throw wrong(lengthMax === Infinity ? what : `${what}, at most ${lengthMax}`, value);
+  }
   return value;
 }
 

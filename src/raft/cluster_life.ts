@@ -41,7 +41,6 @@ export interface ClusterLifeContext {
   readonly random: Random;
   readonly logger: Logger;
   readonly ticks: Ticks;
-  readonly witness: boolean;
   readonly peers: PeerTable;
   readonly post: Pick<Post, "frame">;
   readonly expected: () => Expectation;
@@ -117,7 +116,7 @@ export class ClusterLife {
   }
 
   identity(): Identity {
-    const { expected, witness, score } = this.#context;
+    const { expected, score } = this.#context;
     const storage = this.#storage;
     const lastIndex = storage?.lastIndex() ?? 0;
     const state = this.#member?.state;
@@ -131,7 +130,7 @@ export class ClusterLife {
       hasData: state?.hasUserData ?? false,
       led: this.active?.led ?? false,
       out: this.#removed || this.#suspended !== undefined,
-      witness,
+      witness: false,
       expects: expected(),
       score: Math.round(score() / 5) * 5,
     };
@@ -185,8 +184,7 @@ export class ClusterLife {
     const verdict = "voters" in scene ? judgeMember(scene) : judgeNewcomer(scene);
     if (verdict.kind === "wait" && verdict.reason !== this.#reason) {
       this.#reason = verdict.reason;
-      const refused = verdict.reason.includes("differ");
-      this.#context.logger[refused ? "error" : "info"]("no Raft yet", { reason: verdict.reason });
+      this.#context.logger[verdict.refused ? "error" : "info"]("no Raft yet", { reason: verdict.reason });
     }
     if (verdict.kind === "form") this.#reason = "the members are agreeing to form the cluster";
     this.#former.follow(verdict);

@@ -53,8 +53,8 @@ export interface MemberScene extends Scene {
 }
 
 export type Verdict =
-  /** Nothing to do but to wait; the reason is for people. */
-  | { readonly kind: "wait"; readonly reason: string }
+  /** Nothing to do but to wait; the reason is for people. `refused`: no waiting helps, somebody must act. */
+  | { readonly kind: "wait"; readonly reason: string; readonly refused: boolean }
   /** This node coordinates: it proposes these members. */
   | { readonly kind: "form"; readonly members: readonly PlannedMember[] }
   /** The cluster can go on as it is. */
@@ -65,7 +65,7 @@ export function judgeNewcomer(scene: Scene): Verdict {
   const formed = [...scene.peers].filter(([, { clusterId }]) => clusterId !== null);
   const [first, second] = strangers(formed);
   if (first !== undefined && second !== undefined) {
-    return waits(
+    return refuses(
       `${first[0]} and ${second[0]} are in different clusters: their node lists differ: ` +
         `${listOf(...first)}; ${listOf(...second)}`,
     );
@@ -86,7 +86,7 @@ function judgeList(scene: Scene, expects: Listed): Verdict {
     if (
       entryCount(peer.expects) !== entryCount(expects) || (isResolved(peer.expects) && isResolved(expects))
     ) {
-      return waits(`refused to form a cluster: node lists differ: ${mine}; ${theirs}`);
+      return refuses(`refused to form a cluster: node lists differ: ${mine}; ${theirs}`);
     }
   }
   const [unresolved] = expects.unresolved;
@@ -105,7 +105,7 @@ function judgeCount(scene: Scene, count: number): Verdict {
   if (found.length < count) return waits(`found ${found.length} of ${count} nodes`);
   for (const [peerId, { expects }] of scene.peers) {
     if (expects.kind === "count" && expects.count === count) continue;
-    return waits(
+    return refuses(
       `refused to form a cluster: node lists differ: ${listOf(scene.nodeId, scene.own)}; ` +
         listOf(peerId, scene.peers.get(peerId) as Identity),
     );
@@ -254,5 +254,9 @@ function sameList(a: readonly string[], b: readonly string[]): boolean {
 }
 
 function waits(reason: string): Verdict {
-  return { kind: "wait", reason };
+  return { kind: "wait", reason, refused: false };
+}
+
+function refuses(reason: string): Verdict {
+  return { kind: "wait", reason, refused: true };
 }

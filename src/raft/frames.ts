@@ -16,6 +16,7 @@ import {
   identityFields,
   MEMBERS_MAX,
 } from "./identity.ts";
+import { LINEAGE_MAX } from "./state/limits.ts";
 
 /**
  * - `identity`: absolute state, sent when a session begins and when it changes.
@@ -131,7 +132,7 @@ export function decodeFrame(bytes: Uint8Array): RaftFrame {
 }
 
 function asLineage(value: unknown): string[] {
-  return asList(value, 16, "a lineage").map(asClusterId);
+  return asList(value, "a lineage", LINEAGE_MAX).map(asClusterId);
 }
 
 function asPlan(value: unknown): Plan {
@@ -140,7 +141,7 @@ function asPlan(value: unknown): Plan {
     clusterId: asClusterId(clusterId),
     from: from === null ? null : asClusterId(from),
     base: { term: asPosition(term, "a term"), index: asPosition(index, "an index") },
-    members: asList(rows, MEMBERS_MAX, "members").map(asMember),
+    members: asList(rows, "members", MEMBERS_MAX).map(asMember),
   };
 }
 

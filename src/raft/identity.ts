@@ -4,11 +4,11 @@ import { FlotillaError, shown } from "../lib/errors.ts";
 import { NODE_ID_BYTES_MAX } from "../lib/limits.ts";
 import { POSITION_MAX } from "./core/message_check.ts";
 import type { RaftId } from "./core/types.ts";
+import { LINEAGE_MAX } from "./state/limits.ts";
 import { CLUSTER_ID, RAFT_ID_MAX } from "./stored_member.ts";
 
 /** Entries of a node list, and with them members of a formation. */
 export const MEMBERS_MAX = 256;
-const LINEAGE_MAX = 16;
 const ENTRY_BYTES_MAX = 2_048;
 
 /** With whom a node without a cluster is ready to form one. */
@@ -81,7 +81,7 @@ export function asIdentity(value: unknown): Identity {
   return {
     raftId: asRaftId(raftId),
     clusterId: clusterId === null ? null : asClusterId(clusterId),
-    lineage: asList(lineage, LINEAGE_MAX, "a lineage").map(asClusterId),
+    lineage: asList(lineage, "a lineage", LINEAGE_MAX).map(asClusterId),
     lastTerm: asPosition(lastTerm, "a term"),
     lastIndex: asPosition(lastIndex, "an index"),
     members: asWhole(members, 0, Number.MAX_SAFE_INTEGER, "a number of members"),
@@ -118,8 +118,8 @@ function asExpectation(value: unknown): Expectation {
   const [nodeIds, unresolved] = asTuple(value, 2, "expected nodes");
   return {
     kind: "list",
-    nodeIds: asList(nodeIds, MEMBERS_MAX, "expected nodes").map(asNodeId),
-    unresolved: asList(unresolved, MEMBERS_MAX, "unknown entries").map((entry) =>
+    nodeIds: asList(nodeIds, "expected nodes", MEMBERS_MAX).map(asNodeId),
+    unresolved: asList(unresolved, "unknown entries", MEMBERS_MAX).map((entry) =>
       asText(entry, ENTRY_BYTES_MAX, "an entry")
     ),
   };

@@ -81,9 +81,7 @@ export class LeaderDuties {
   /** Of two that keep state and vote, the better placed leads. */
   #considerHandover(member: RaftMember): void {
     const { clock, peers, score } = this.#context;
-    const others = member.voters.filter((raftId) =>
-      raftId !== member.raftId && member.state.member(raftId)?.witness !== true
-    );
+    const others = member.keepers.filter((raftId) => raftId !== member.raftId);
     const [raftId = NO_ID] = others, identity = peers.byRaftId(raftId)?.identity;
     if (others.length !== 1 || identity === undefined) return this.#handover.reset();
     if (!this.#handover.isDue(score(), identity.score, clock.now())) return;

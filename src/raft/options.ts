@@ -12,8 +12,6 @@ export interface RaftNodeOptions {
   readonly voterReplaceAfterMs: number;
   /** How many nodes must have found each other before the first leader; undefined: those of the list. */
   readonly bootstrapExpect: number | undefined;
-  /** This node stores votes and the end of the log, never leads, and holds no connections. Default false. */
-  readonly witness: boolean;
 }
 
 export const RAFT_NODE_DEFAULTS: RaftNodeOptions = {
@@ -22,7 +20,6 @@ export const RAFT_NODE_DEFAULTS: RaftNodeOptions = {
   proposalTimeoutMs: 5_000,
   voterReplaceAfterMs: 60_000,
   bootstrapExpect: undefined,
-  witness: false,
 };
 
 /** The most voters a cluster has; other members learn (thesis, 4.2.1). */

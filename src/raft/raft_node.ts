@@ -318,7 +318,6 @@ export class RaftNode implements LinkService, RaftPart {
       random,
       logger,
       ticks: this.#ticks,
-      witness: this.#options.witness,
       peers: this.#peers,
       post: this.#post,
       expected,

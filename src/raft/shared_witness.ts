@@ -112,12 +112,11 @@ export class SharedWitness {
     const { clusterId } = state;
     const current = member.members.find((id) => state.member(id)?.nodeId === SHARED_WITNESS);
     if (current !== undefined && current === this.#candidate?.raftId) this.#joined();
-    const keepers = member.voters.filter((id) => state.member(id)?.witness !== true);
     const isGone = current !== undefined && current === this.#gone;
     if (current !== undefined && !isGone) {
       return this.answers(current) ? presentNode(current, clusterId) : undefined;
     }
-    if (keepers.length !== DATA_VOTERS) return undefined;
+    if (member.keepers.length !== DATA_VOTERS) return undefined;
     if (this.#candidate?.clusterId === clusterId) return presentNode(this.#candidate.raftId, null);
     this.#create(clusterId, current).catch((thrown) => this.#complain(thrown));
     return undefined;

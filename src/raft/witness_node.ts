@@ -273,7 +273,8 @@ export class WitnessNode implements LinkService, RaftPart {
     if (store === undefined || this.#suspended !== undefined || this.#removed) return;
     if (store.record === undefined) {
       const verdict = judgeNewcomer(this.#scene());
-      this.#waits(verdict.kind === "wait" ? verdict.reason : "the members are agreeing to form the cluster");
+      if (verdict.kind === "wait") this.#waits(verdict.reason, verdict.refused);
+      else this.#waits("the members are agreeing to form the cluster", false);
     } else if (!this.#isDeserted()) this.#desertedSince = undefined;
     else {
       const now = this.#context.clock.now();
@@ -285,10 +286,9 @@ export class WitnessNode implements LinkService, RaftPart {
     this.#tell();
   }
 
-  #waits(reason: string): void {
+  #waits(reason: string, refused: boolean): void {
     if (reason === this.#reason) return;
     this.#reason = reason;
-    const refused = reason.includes("differ");
     this.#context.logger[refused ? "error" : "info"]("no Raft yet", { reason });
   }
 

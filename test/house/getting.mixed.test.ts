@@ -8,12 +8,12 @@ import { runChild, startChild } from "../support/child.ts";
 import {
   emptyFolder,
   type Folder,
-  freePort,
   freshClone,
   serveFolder,
   shareNodeModules,
   startOnTerminal,
 } from "../support/getting.ts";
+import { freePort } from "../support/free_port.ts";
 import { commandFor, programOf, ROOT, RUNTIMES } from "../support/runtimes.ts";
 import { until } from "../support/until.ts";
 

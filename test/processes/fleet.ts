@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ClusterOptions } from "../../src/cluster/options.ts";
-import { freePort } from "../support/getting.ts";
+import { freePort } from "../support/free_port.ts";
 import { TcpProxy } from "../support/tcp_proxy.ts";
 import type { Runtime } from "../support/runtimes.ts";
 import { Worker } from "./fleet_worker.ts";

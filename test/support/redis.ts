@@ -1,7 +1,7 @@
 /** A Redis of one's own, for tests and benches: on loopback, on a free port, with nothing kept. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { createServer } from "node:net";
 import process from "node:process";
+import { freePort } from "./free_port.ts";
 
 const START_MS_MAX = 10_000;
 
@@ -83,13 +83,4 @@ async function startOn(port: number): Promise<Run | undefined> {
     });
   });
   return started ? { child, ended } : undefined;
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once("error", reject).listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
-    });
-  });
 }

@@ -39,6 +39,8 @@ class SimKeeper implements Keeper {
 export interface SimRaftOptions extends Partial<RaftNodeOptions> {
   /** Other nodes it lists. Default: none. */
   readonly nodes?: readonly string[];
+  /** It is nothing but a witness. */
+  readonly witness?: boolean;
   /** Its storage outlives it. */
   readonly disk?: boolean;
   /** Where its witness is a record. */

@@ -5,8 +5,7 @@
  * U+FEFF off the front of long texts and puts U+FFFD where bytes are not UTF-8.
  */
 import { type Bytes, fromUtf8, utf8 } from "../../lib/bytes.ts";
-import { FlotillaError, shown } from "../../lib/errors.ts";
-import { asText, asWhole } from "../../lib/shape.ts";
+import { asText, asWhole, wrong } from "../../lib/shape.ts";
 
 const SHORT_BYTES_MAX = 64;
 
@@ -56,18 +55,4 @@ export function asView(value: unknown, what: string): Uint8Array {
 /** A whole number from `low` to the largest safe integer. */
 export function asSafe(value: unknown, low: number, what: string): number {
   return asWhole(value, low, Number.MAX_SAFE_INTEGER, what);
-}
-
-export function asFlag(value: unknown, what: string): boolean {
-  if (typeof value !== "boolean") throw wrong(what, value);
-  return value;
-}
-
-export function asList(value: unknown, what: string): readonly unknown[] {
-  if (!Array.isArray(value)) throw wrong(what, value);
-  return value;
-}
-
-function wrong(what: string, value: unknown): FlotillaError {
-  return new FlotillaError("malformed", `expected ${what}, got ${shown(value)}`);
 }

@@ -1,9 +1,9 @@
 /** What the leader sees of the cluster's nodes, and which raftIds are gone for ever. */
 import { FlotillaError, shown } from "../../lib/errors.ts";
 import { isNodeId } from "../../lib/ids.ts";
-import { asWhole } from "../../lib/shape.ts";
+import { asBoolean, asWhole } from "../../lib/shape.ts";
 import type { RaftId } from "../core/types.ts";
-import { asFlag, asLabel, asSafe, asUtf8, type Field, textField } from "./fields.ts";
+import { asLabel, asSafe, asUtf8, type Field, textField } from "./fields.ts";
 import { FORGOTTEN_MEMBERS_MAX, INCARNATION_BYTES_MAX, MEMBERS_MAX, PUBLIC_URL_BYTES_MAX } from "./limits.ts";
 
 const STATUSES = ["up", "down", "draining"] as const;
@@ -101,6 +101,6 @@ export function readMember(fields: readonly unknown[]): MemberRecord {
     publicUrl: url === null ? null : asLabel(url, PUBLIC_URL_BYTES_MAX, "a public URL"),
     incarnation: asLabel(incarnation, INCARNATION_BYTES_MAX, "an incarnation"),
     status: STATUSES[asWhole(status, 0, STATUSES.length - 1, "a status")] as MemberRecord["status"],
-    witness: asFlag(witness, "a witness flag"),
+    witness: asBoolean(witness, "a witness flag"),
   };
 }

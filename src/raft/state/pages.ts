@@ -6,7 +6,8 @@
 import { type Bytes, viewOf } from "../../lib/bytes.ts";
 import { encodeCbor } from "../../lib/cbor.ts";
 import { FlotillaError } from "../../lib/errors.ts";
-import { asList, type Field } from "./fields.ts";
+import { asList } from "../../lib/shape.ts";
+import { type Field } from "./fields.ts";
 import { decodePlain } from "./plain.ts";
 
 /** Bytes after which a page ends, about. */

@@ -4,8 +4,8 @@
  * which the state keeps it, which follows from the state alone, so that equal states give equal bytes.
  */
 import { FlotillaError } from "../../lib/errors.ts";
-import { asTuple, asWhole } from "../../lib/shape.ts";
-import { asFlag, asLabel, asList, asSafe, asUtf8, type Field, textField } from "./fields.ts";
+import { asBoolean, asList, asTuple, asWhole } from "../../lib/shape.ts";
+import { asLabel, asSafe, asUtf8, type Field, textField } from "./fields.ts";
 import { KeyValues } from "./key_values.ts";
 import { type Lease, Leases } from "./leases.ts";
 import {
@@ -69,7 +69,7 @@ export function decodeSnapshot(bytes: Uint8Array): Parts {
   demand(lineage.length <= LINEAGE_MAX, `a lineage of ${lineage.length}`);
   const revision = asWhole(head[3], 0, COUNTER_MAX, "a revision");
   const lastToken = asWhole(head[4], 0, COUNTER_MAX, "a token");
-  const everGranted = asFlag(head[5], "whether leases were granted");
+  const everGranted = asBoolean(head[5], "whether leases were granted");
   const [keys, held, open, ended, known, forgotten] = [
     asWhole(head[6], 0, STATE_BYTES_MAX, "a number of keys"),
     asWhole(head[7], 0, everGranted ? LEASES_MAX : 0, "a number of leases"),

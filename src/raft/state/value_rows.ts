@@ -5,9 +5,9 @@
  */
 import type { Bytes } from "../../lib/bytes.ts";
 import { FlotillaError } from "../../lib/errors.ts";
-import { asTuple, asWhole } from "../../lib/shape.ts";
+import { asList, asTuple, asWhole } from "../../lib/shape.ts";
 import { utf8Length } from "../../lib/utf8_length.ts";
-import { asList, asUtf8, textField } from "./fields.ts";
+import { asUtf8, textField } from "./fields.ts";
 import type { KeyValues, StoredValue } from "./key_values.ts";
 import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "./limits.ts";
 import { PAGE_BYTES, type PageReader, type PageWriter } from "./pages.ts";

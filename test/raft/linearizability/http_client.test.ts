@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import type { ServerResponse } from "node:http";
-import { freePort } from "../../support/getting.ts";
+import { freePort } from "../../support/free_port.ts";
 import { FakeStateApi } from "./fake_state_api.ts";
 import { fateOfRequest, HttpKeyValue } from "./http_client.ts";
 

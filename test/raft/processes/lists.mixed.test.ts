@@ -1,6 +1,6 @@
 /** Real nodes whose lists of each other differ or overlap: there are never two clusters that both take writes. */
 import { describe, expect, test } from "bun:test";
-import { freePort } from "../../support/getting.ts";
+import { freePort } from "../../support/free_port.ts";
 import { RUNTIMES } from "../../support/runtimes.ts";
 import { until } from "../../support/until.ts";
 import { StateNode } from "./state_fleet.ts";

@@ -1,6 +1,6 @@
 /** Real processes of three runtimes that lose their disks, or have none, and what is left of the state. */
 import { describe, expect, test } from "bun:test";
-import { freePort } from "../../support/getting.ts";
+import { freePort } from "../../support/free_port.ts";
 import { RUNTIMES } from "../../support/runtimes.ts";
 import { scale } from "../../support/scale.ts";
 import { HttpKeyValue } from "../linearizability/http_client.ts";

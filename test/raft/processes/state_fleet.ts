@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { ClusterView } from "../../../src/cluster/contract.ts";
 import { reasonOf } from "../../../src/lib/errors.ts";
 import { type Child, startChild } from "../../support/child.ts";
-import { freePort } from "../../support/getting.ts";
+import { freePort } from "../../support/free_port.ts";
 import { commandFor, ROOT, type Runtime } from "../../support/runtimes.ts";
 import { until } from "../../support/until.ts";
 import { agreedLeader, isSettled, type Leadership, viewText } from "./agreement.ts";
