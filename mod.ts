@@ -30,6 +30,7 @@ export {
   type ResolvedOptions,
   resolveOptions,
   routerOptionsOf,
+  streamOptionsOf,
 } from "./src/cluster/options.ts";
 export type * from "./src/cluster/contract.ts";
 export {
@@ -41,6 +42,10 @@ export {
 export { ClusterRouter, type RouterContext } from "./src/router/router.ts";
 export type { RouterOptions } from "./src/router/contract.ts";
 export { arrived, type Outcome } from "./src/router/outcome.ts";
+export { ClusterStreams, type StreamsContext, type StreamsInFlight } from "./src/stream/streams.ts";
+export type { StreamsOptions } from "./src/stream/contract.ts";
+export { OutgoingStream } from "./src/stream/outgoing.ts";
+export { chunker } from "./src/stream/cutter.ts";
 export { Directory } from "./src/directory/directory.ts";
 export type { Description, DirectoryContext, DirectoryStats } from "./src/directory/contract.ts";
 export type { DirectoryOptions } from "./src/directory/options.ts";

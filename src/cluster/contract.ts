@@ -4,10 +4,15 @@ import type { DownReason, LinkStats, PeerStatus } from "../link/contract.ts";
 import type { RaftEvents, RaftView, ReplicatedMap, WaitOptions } from "../raft/contract.ts";
 import type { DeliverOptions } from "../router/contract.ts";
 import type { Outcome } from "../router/outcome.ts";
+import type { StreamsInFlight } from "../stream/streams.ts";
+import type { StreamDelivery, StreamOptions, StreamProgress, StreamResult } from "../stream/contract.ts";
+import type { StreamData } from "../stream/cutter.ts";
+import type { OutgoingStream } from "../stream/outgoing.ts";
+import type { Bytes } from "../lib/bytes.ts";
 import type { FlotillaError } from "../lib/errors.ts";
 import type { Unsubscribe } from "../lib/events.ts";
 
-export type { DeliverOptions };
+export type { DeliverOptions, StreamData, StreamDelivery, StreamOptions, StreamProgress, StreamResult };
 
 /** Events of one node and what they carry. A listener that throws or rejects is logged and harms nothing. */
 export interface ClusterEvents extends RaftEvents {
@@ -64,6 +69,8 @@ export interface ClusterStats {
   readonly bytesOut: number;
   /** Outbound bytes queued on this node's own sockets right now. */
   readonly queuedBytes: number;
+  /** Streams right now. */
+  readonly streams: StreamsInFlight;
   readonly links: Readonly<LinkStats>;
   /** Differences that health checks and digests found and mended. */
   readonly repairs: number;
@@ -115,6 +122,33 @@ export interface Cluster {
     data: string | Uint8Array,
     options?: DeliverOptions,
   ): Promise<Map<string, boolean>>;
+  /** All that `readable` yields, to one connection; true: all of it arrived. See `ClusterStreams.deliverStream`. */
+  routeStream(
+    connectionId: string,
+    readable: ReadableStream<StreamData>,
+    options?: StreamOptions,
+  ): Promise<boolean>;
+  /** The same to each of the connections; the source is read once. */
+  routeStreams(
+    connectionIds: readonly string[],
+    readable: ReadableStream<StreamData>,
+    options?: StreamOptions,
+  ): Promise<Map<string, boolean>>;
+  /** With the outcome, and what arrived. */
+  deliverStream(
+    connectionId: string,
+    readable: ReadableStream<StreamData>,
+    options?: StreamOptions,
+  ): Promise<StreamResult>;
+  deliverStreams(
+    connectionIds: readonly string[],
+    readable: ReadableStream<StreamData>,
+    options?: StreamOptions,
+  ): Promise<Map<string, StreamResult>>;
+  /** A stream to one connection, to be written to. */
+  openStream(connectionId: string, options?: StreamOptions): OutgoingStream;
+  /** What the SDK client of one of this node's connections says of its streams. Throws `malformed`. */
+  clientFrame(connectionId: string, frame: Bytes): void;
   /** Synchronous directory look-up; undefined when no node is known to have it. */
   getConnectionNodeId(connectionId: string): string | undefined;
   /** Asks the owner; undefined when nobody has it. Rejects `node-lost` or `timeout`. */

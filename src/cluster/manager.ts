@@ -15,20 +15,20 @@ import { Emitter, type Unsubscribe } from "../lib/events.ts";
 import type { ClusterLinks } from "../link/links.ts";
 import type { ReplicatedMap, WaitOptions } from "../raft/contract.ts";
 import type { RaftPart } from "../raft/part.ts";
-import type { Outcome } from "../router/outcome.ts";
 import type { ClusterRouter } from "../router/router.ts";
+import { ClusterStreams } from "../stream/streams.ts";
 import type {
   Cluster,
   ClusterEvents,
   ClusterStats,
   ClusterView,
   ConnectionInfo,
-  DeliverOptions,
   RejectionKind,
 } from "./contract.ts";
 import { ConnectionHealth } from "./health.ts";
 import { NodeStatuses, STATUS_PORT } from "./node_status.ts";
-import type { ResolvedOptions } from "./options.ts";
+import { type ResolvedOptions, streamOptionsOf } from "./options.ts";
+import { Traffic } from "./traffic.ts";
 import { NO_RAFT, Overview } from "./overview.ts";
 import type { RankWeights } from "./rank_targets.ts";
 
@@ -43,6 +43,8 @@ export interface ClusterParts {
   readonly links: ClusterLinks;
   readonly directory: Directory;
   readonly router: ClusterRouter;
+  /** Default: made of the other parts. */
+  readonly streams?: ClusterStreams;
   readonly outboxes: Outboxes;
   /** Undefined: this node takes no part in Raft. */
   readonly raft?: RaftPart | undefined;
@@ -52,9 +54,10 @@ export interface ClusterParts {
 /**
  * One node of the cluster, as its application sees it. `createCluster` makes one; `start` and `shutdown` it once each.
  */
-export class ClusterManager implements Cluster, AsyncDisposable {
+export class ClusterManager extends Traffic implements Cluster, AsyncDisposable {
   readonly nodeId: string;
   readonly #parts: ClusterParts;
+  readonly #streams: ClusterStreams;
   readonly #statuses: NodeStatuses;
   readonly #overview: Overview;
   readonly #connections: ConnectionHealth;
@@ -80,7 +83,10 @@ export class ClusterManager implements Cluster, AsyncDisposable {
 
   constructor(parts: ClusterParts) {
     const { links, options } = parts;
+    const streams = parts.streams ?? streamsOf(parts);
+    super(parts.router, streams);
     this.#parts = parts;
+    this.#streams = streams;
     this.nodeId = links.nodeId;
     this.#events = new Emitter(options.logger);
     this.#statuses = new NodeStatuses(links);
@@ -194,56 +200,6 @@ export class ClusterManager implements Cluster, AsyncDisposable {
     if (this.#parts.outboxes.remove(connectionId, sink)) this.#gone(connectionId);
   }
 
-  // --- Messages, to any connection of the cluster: see ClusterRouter ---
-
-  deliver(
-    connectionIds: readonly string[],
-    data: string | Uint8Array,
-    options?: DeliverOptions,
-  ): Promise<Map<string, Outcome>> {
-    return this.#parts.router.deliver(connectionIds, data, options);
-  }
-
-  routeMessage(connectionId: string, data: string | Uint8Array, options?: DeliverOptions): Promise<boolean> {
-    return this.#parts.router.routeMessage(connectionId, data, options);
-  }
-
-  routeMessages(
-    connectionIds: readonly string[],
-    data: string | Uint8Array,
-    options?: DeliverOptions,
-  ): Promise<Map<string, boolean>> {
-    return this.#parts.router.routeMessages(connectionIds, data, options);
-  }
-
-  routeText(connectionId: string, text: string, options?: DeliverOptions): Promise<boolean> {
-    return this.#parts.router.routeText(connectionId, text, options);
-  }
-
-  routeTexts(
-    connectionIds: readonly string[],
-    text: string,
-    options?: DeliverOptions,
-  ): Promise<Map<string, boolean>> {
-    return this.#parts.router.routeTexts(connectionIds, text, options);
-  }
-
-  routeJson(connectionId: string, value: unknown, options?: DeliverOptions): Promise<boolean> {
-    return this.#parts.router.routeJson(connectionId, value, options);
-  }
-
-  routeJsons(
-    connectionIds: readonly string[],
-    value: unknown,
-    options?: DeliverOptions,
-  ): Promise<Map<string, boolean>> {
-    return this.#parts.router.routeJsons(connectionIds, value, options);
-  }
-
-  closeConnection(connectionId: string, code: number = CLOSE.normal, reason = ""): Promise<boolean> {
-    return this.#parts.router.closeConnection(connectionId, code, reason);
-  }
-
   // --- What is known ---
 
   getConnectionNodeId(connectionId: string): string | undefined {
@@ -317,6 +273,7 @@ export class ClusterManager implements Cluster, AsyncDisposable {
       connections: this.connectionCounts,
       routed: { ...router.routed },
       ...out,
+      streams: this.#streams.inFlight,
       links: links.stats(),
       repairs: this.#repairs + directory.stats().repairs,
       rejected: { ...this.#rejected, "slow-consumer": slowConsumers },
@@ -358,6 +315,7 @@ export class ClusterManager implements Cluster, AsyncDisposable {
     for (const connectionId of [...outboxes.ids()]) outboxes.get(connectionId)?.close(CLOSE.leaving, "");
     if (!force) await raft?.leave();
     router.stop();
+    this.#streams.stop();
     await links.stop();
     raft?.stop();
     // Last: the ends of the sessions still reach it.
@@ -396,4 +354,9 @@ export class ClusterManager implements Cluster, AsyncDisposable {
       options.logger.error("the health check failed", { reason: reasonOf(thrown) });
     }
   }
+}
+
+function streamsOf(parts: ClusterParts): ClusterStreams {
+  const { outboxes, options } = parts;
+  return new ClusterStreams({ ...parts, ...options, sockets: outboxes, options: streamOptionsOf(options) });
 }

@@ -11,6 +11,12 @@ import { RAFT_NODE_DEFAULTS, type RaftNodeOptions, ticksOf } from "../raft/optio
 import { MEMBERS_MAX } from "../raft/identity.ts";
 import { SHARED_WITNESS } from "../raft/shared_witness_id.ts";
 import { ROUTER_DEFAULTS, type RouterOptions } from "../router/contract.ts";
+import {
+  CHUNK_BYTES_MAX,
+  STREAM_DEFAULTS,
+  type StreamsOptions,
+  WINDOW_BYTES_FIRST,
+} from "../stream/contract.ts";
 import type { ClusterTransport } from "../transport.ts";
 
 /** What a user sets; everything but `nodeId` has a default. */
@@ -47,6 +53,14 @@ export interface ClusterOptions {
   readonly deliveryTimeoutMs?: number | undefined;
   /** Bytes of the longest message, in and out. Default 16 MiB; from clients at most 64 MiB. */
   readonly messageBytesMax?: number | undefined;
+  /** Bytes of a stream's chunk, where the call does not say; 1 to 1 MiB. Default 64 KiB. */
+  readonly chunkSize?: number | undefined;
+  /** Bytes of one stream that may be under way, whatever its length; at least 128 KiB. Default 1 MiB. */
+  readonly streamWindowBytes?: number | undefined;
+  /** Bytes that the streams to one client may hold at its node. Default 32 MiB. */
+  readonly connectionStreamBytesMax?: number | undefined;
+  /** Bytes that all streams to the clients of this node may hold here. Default 256 MiB. */
+  readonly nodeStreamBytesMax?: number | undefined;
   /** Bytes that may wait for one client. Default 1 MiB. */
   readonly outboxBytesMax?: number | undefined;
   /** What happens to a client that reads too slowly. Default `close`. */
@@ -110,6 +124,7 @@ const DEFAULTS: Omit<ResolvedOptions, "nodeId"> = {
   peerTimeoutMs: LINK_DEFAULTS.peerTimeoutMs,
   deliveryTimeoutMs: ROUTER_DEFAULTS.deliveryTimeoutMs,
   messageBytesMax: ROUTER_DEFAULTS.messageBytesMax,
+  ...STREAM_DEFAULTS,
   outboxBytesMax: OUTBOX_DEFAULTS.outboxBytesMax,
   slowConsumer: OUTBOX_DEFAULTS.slowConsumer,
   unknownConnection: DIRECTORY_DEFAULTS.unknownConnection,
@@ -127,6 +142,8 @@ const DEFAULTS: Omit<ResolvedOptions, "nodeId"> = {
 const FRAME_HEADROOM_BYTES = 1_048_576;
 /** What fits a frame's length and every runtime's WebSocket. */
 const MESSAGE_BYTES_LIMIT = 1_073_741_824;
+
+const BYTES_MAX = Number.MAX_SAFE_INTEGER;
 
 type Check = (value: unknown) => boolean;
 
@@ -164,7 +181,11 @@ const RULES: { readonly [Name in keyof Required<ClusterOptions>]: readonly [Chec
   peerTimeoutMs: [milliseconds, "milliseconds above 0"],
   deliveryTimeoutMs: [milliseconds, "milliseconds above 0"],
   messageBytesMax: [whole(1, MESSAGE_BYTES_LIMIT), `bytes from 1 to ${MESSAGE_BYTES_LIMIT}`],
-  outboxBytesMax: [whole(1, Number.MAX_SAFE_INTEGER), "bytes above 0"],
+  chunkSize: [whole(1, CHUNK_BYTES_MAX), `bytes from 1 to ${CHUNK_BYTES_MAX}`],
+  streamWindowBytes: [whole(WINDOW_BYTES_FIRST, BYTES_MAX), `bytes from ${WINDOW_BYTES_FIRST}`],
+  connectionStreamBytesMax: [whole(WINDOW_BYTES_FIRST, BYTES_MAX), `bytes from ${WINDOW_BYTES_FIRST}`],
+  nodeStreamBytesMax: [whole(WINDOW_BYTES_FIRST, BYTES_MAX), `bytes from ${WINDOW_BYTES_FIRST}`],
+  outboxBytesMax: [whole(1, BYTES_MAX), "bytes above 0"],
   slowConsumer: [oneOf("close", "drop", "wait"), "close, drop or wait"],
   unknownConnection: [oneOf("ask", "fail"), "ask or fail"],
   clockSkewMaxMs: [whole(0, TIMER_MS_MAX), "milliseconds"],
@@ -243,6 +264,14 @@ export function routerOptionsOf(
   { deliveryTimeoutMs, messageBytesMax }: ResolvedOptions,
 ): Partial<RouterOptions> {
   return { deliveryTimeoutMs, messageBytesMax };
+}
+
+/** What the streams are told, for wiring by hand. */
+export function streamOptionsOf(options: ResolvedOptions): StreamsOptions {
+  const { chunkSize, streamWindowBytes, connectionStreamBytesMax, nodeStreamBytesMax } = options;
+  const { messageBytesMax, deliveryTimeoutMs } = options;
+  const budgets = { streamWindowBytes, connectionStreamBytesMax, nodeStreamBytesMax };
+  return { chunkSize, ...budgets, messageBytesMax, deliveryTimeoutMs };
 }
 
 /** What Raft is told, for wiring by hand. */

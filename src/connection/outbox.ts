@@ -2,6 +2,7 @@ import type { Bytes } from "../lib/bytes.ts";
 import type { Clock } from "../lib/clock.ts";
 import { CLOSE } from "../lib/close_codes.ts";
 import { Deque } from "../lib/deque.ts";
+import type { Unsubscribe } from "../lib/events.ts";
 import type { ConnectionSink } from "./sink.ts";
 
 /** What one `send` came to. A subset of the router's outcomes, by the same names. */
@@ -86,6 +87,7 @@ export class Outbox {
   #handedBytes = 0;
   #queuedBytes = 0;
   #writable: (() => void)[] | undefined = undefined;
+  #leaving: Set<() => void> | undefined = undefined;
   #state: "open" | "closing" | "closed" = "open";
 
   constructor(
@@ -106,9 +108,27 @@ export class Outbox {
     return this.#queuedBytes;
   }
 
+  /** Bytes that were seen to leave for the kernel; only grows. */
+  get leftBytes(): number {
+    return this.#handedBytes - Math.min(this.#bufferedBytes, this.#handedBytes);
+  }
+
   /** False from `close()` or `closed()` on. */
   get open(): boolean {
     return this.#state === "open";
+  }
+
+  /**
+   * Looks at what is queued, not at what comes: several runtimes show a message as buffered until the next
+   * turn, and a client is not slow because a long one follows a short one. Nor because it gets one that is
+   * longer than the whole queue: while that leaves, only what waits behind it counts.
+   */
+  get full(): boolean {
+    const { outboxBytesMax } = this.options;
+    const messages = this.#handed.size + this.#queue.size;
+    const leaving = this.#handed.front()?.bytes ?? 0;
+    const waitingBytes = leaving > outboxBytesMax ? this.#queuedBytes - leaving : this.#queuedBytes;
+    return waitingBytes + messages * MESSAGE_OVERHEAD_BYTES >= outboxBytesMax;
   }
 
   /**
@@ -123,7 +143,7 @@ export class Outbox {
     remainingMs: number = Infinity,
   ): void {
     if (this.#state !== "open") return done("closed");
-    if (this.#full) return this.#refuse(done);
+    if (this.full) return this.#refuse(done);
     const entry: Entry = { data, bytes, done, expiresAt: Infinity, end: 0 };
     this.#queuedBytes += bytes;
     this.#counters.queuedBytes += bytes;
@@ -134,10 +154,34 @@ export class Outbox {
     this.#queue.pushBack(entry);
   }
 
+  /** Sends an application's message: in its envelope, to a client that also gets frames of ours. */
+  sendMessage(
+    data: string | Bytes,
+    bytes: number,
+    done: (outcome: SendOutcome) => void,
+    remainingMs?: number,
+  ): void {
+    const { envelope } = this.sink;
+    if (envelope === undefined || typeof data === "string") return this.send(data, bytes, done, remainingMs);
+    const enveloped = envelope(data);
+    this.send(enveloped, enveloped.byteLength, done, remainingMs);
+  }
+
   /** Calls `listener` once: when the queue is half empty, or takes nothing any more. */
   whenWritable(listener: () => void): void {
     if (this.#state !== "open") return listener();
     (this.#writable ??= []).push(listener);
+  }
+
+  /** Calls `listener` once, when new messages end `closed`; at once if they do already. */
+  whenClosed(listener: () => void): Unsubscribe {
+    if (this.#state !== "open") {
+      listener();
+      return () => {};
+    }
+    const leaving = this.#leaving ??= new Set();
+    leaving.add(listener);
+    return () => void leaving.delete(listener);
   }
 
   /** Hands over what is queued, then starts the closing handshake; new messages end `closed`. Idempotent. */
@@ -146,7 +190,7 @@ export class Outbox {
     this.#state = "closing";
     this.#pump(Infinity);
     closeSink(this.sink, code, reason);
-    this.#tellWritable();
+    this.#tellLeaving();
   }
 
   /**
@@ -157,7 +201,7 @@ export class Outbox {
     // What the buffer has may still leave: its drain or its end decides.
     this.#state = "closing";
     this.#lose(this.#queue);
-    this.#tellWritable();
+    this.#tellLeaving();
   }
 
   /** The socket is gone: what was not seen to leave ends `closed`. Idempotent. */
@@ -167,16 +211,7 @@ export class Outbox {
     this.sink.onDrain = undefined;
     this.#lose(this.#handed);
     this.#lose(this.#queue);
-    this.#tellWritable();
-  }
-
-  /**
-   * Looks at what is queued, not at what comes: several runtimes show a message as buffered until the next
-   * turn, and a client is not slow because a long one follows a short one.
-   */
-  get #full(): boolean {
-    const messages = this.#handed.size + this.#queue.size;
-    return this.#queuedBytes + messages * MESSAGE_OVERHEAD_BYTES >= this.options.outboxBytesMax;
+    this.#tellLeaving();
   }
 
   #refuse(done: (outcome: SendOutcome) => void): void {
@@ -250,6 +285,13 @@ export class Outbox {
     this.#queuedBytes -= entry.bytes;
     this.#counters.queuedBytes -= entry.bytes;
     entry.done(outcome);
+  }
+
+  #tellLeaving(): void {
+    this.#tellWritable();
+    const listeners = this.#leaving;
+    this.#leaving = undefined;
+    for (const listener of listeners ?? []) listener();
   }
 
   #tellWritable(): void {

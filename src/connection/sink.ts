@@ -1,3 +1,4 @@
+import type { Bytes } from "../lib/bytes.ts";
 import type { Socket } from "../lib/socket.ts";
 
 /**
@@ -6,6 +7,11 @@ import type { Socket } from "../lib/socket.ts";
  */
 export interface ConnectionSink extends Pick<Socket, "bufferedBytes" | "send" | "close"> {
   onDrain: (() => void) | undefined;
+  /**
+   * How a binary message of the application is told from frames of ours (`client_protocol.ts`); there for SDK
+   * clients only. Any other client gets messages as they are.
+   */
+  readonly envelope?: ((message: Bytes) => Bytes) | undefined;
 }
 
 /** How the cluster reaches this node's own sockets by connectionId. */

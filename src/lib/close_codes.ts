@@ -4,6 +4,8 @@ export const CLOSE = {
   normal: 1000,
   /** This node is leaving; the reason may be `{"redirect":"ws://..."}`. */
   leaving: 1001,
+  /** The other side broke the protocol of SDK clients. */
+  protocolError: 1002,
   /** The client sends faster than `onMessage` gets done. */
   flooding: 1008,
   /** A message is longer than `messageBytesMax`. */

@@ -21,6 +21,8 @@ export type ErrorCode =
   | "node-lost"
   /** The named connection is not known on any node. */
   | "not-found"
+  /** The connection closed first, or its client wanted no more. */
+  | "closed"
   /** There is no Raft leader, or none that could be reached in time: nothing was changed. */
   | "no-leader"
   /** Changes before the first one that is still remembered were asked for. */

@@ -123,14 +123,14 @@ export class Owner {
     done: (answer: Answer) => void,
   ): void {
     if (outbox.options.slowConsumer !== "wait") {
-      return outbox.send(message.data, message.bytes, done, message.remainingMs);
+      return outbox.sendMessage(message.data, message.bytes, done, message.remainingMs);
     }
     const sent = (outcome: SendOutcome): void => {
       if (outcome !== "backpressure") return done(outcome);
       if (peer !== undefined) this.#hold(outbox, handle, peer);
       done("held");
     };
-    outbox.send(message.data, message.bytes, sent, message.remainingMs);
+    outbox.sendMessage(message.data, message.bytes, sent, message.remainingMs);
   }
 
   #isHeld(handle: number, peer: Answers, starts: boolean): boolean {

@@ -5,6 +5,7 @@ import { thrownResponse } from "./api_errors.ts";
 import { apiGuard } from "./api_guard.ts";
 import { parseJson, postMessage, postMessages } from "./api_messages.ts";
 import { deleteState, getState, putState } from "./api_state.ts";
+import { putStream, putStreams } from "./api_streams.ts";
 import { readBody } from "./body.ts";
 import type { ServerBindings } from "./contract.ts";
 import { errorResponse } from "./exchange.ts";
@@ -25,8 +26,8 @@ export function apiRoutes(cluster: ServedCluster, options: RouteOptions): HonoAp
   app.delete("/connections/:id", (c) => deleteConnection(c, cluster));
   app.post("/messages", (c) => postMessages(c, cluster));
   app.post("/messages/:id", (c) => postMessage(c, cluster));
-  app.put("/streams", () => unsupported("streams"));
-  app.put("/streams/:id", () => unsupported("streams"));
+  app.put("/streams", (c) => putStreams(c, cluster));
+  app.put("/streams/:id", (c) => putStream(c, cluster));
   app.get("/state/:key", (c) => getState(c, cluster));
   app.put("/state/:key", (c) => putState(c, cluster));
   app.delete("/state/:key", (c) => deleteState(c, cluster));
@@ -59,8 +60,4 @@ async function postShutdown(
     shutdown({ force }).catch((thrown) => logger.error("the shutdown failed", { reason: reasonOf(thrown) }));
   });
   return c.json({ status: "leaving" }, 202);
-}
-
-function unsupported(what: string): Response {
-  return errorResponse(501, "unsupported", `this version does not serve ${what} over HTTP`);
 }

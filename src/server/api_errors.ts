@@ -14,6 +14,7 @@ const STATUS_OF_CODE: Readonly<Record<ErrorCode, number>> = {
   "not-running": 503,
   "no-leader": 503,
   "compacted": 410,
+  "closed": 410,
   "node-lost": 503,
   "backpressure": 503,
   "aborted": 503,

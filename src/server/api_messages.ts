@@ -103,7 +103,8 @@ function fromBase64(text: string): Bytes {
   return bytes;
 }
 
-function isText(contentType: string): boolean {
+/** Whether a body of this type goes out as text: `text/*` and JSON. */
+export function isText(contentType: string): boolean {
   return /^\s*(text\/|application\/(json|[^;\s]+\+json)\s*(;|$))/i.test(contentType);
 }
 

@@ -1,4 +1,7 @@
+import { encodeHello, encodeMessage, KIND, SUBPROTOCOL } from "../client_protocol.ts";
+import type { Bytes } from "../lib/bytes.ts";
 import { CLOSE } from "../lib/close_codes.ts";
+import { reasonOf } from "../lib/errors.ts";
 import type { Socket, SocketEvents } from "../lib/socket.ts";
 import type { ConnectionSink } from "../connection/sink.ts";
 import type { RemoteAddress } from "./contract.ts";
@@ -38,18 +41,28 @@ export function clientRoute(
       cluster.countRejection("origin");
       return errorResponse(403, "unauthorized", "pages of this origin may not connect");
     }
-    const limits = { messageBytesMax: serving.messageBytesMax, protocol: firstOffer(c) };
+    const protocol = firstOffer(c);
+    const limits = { messageBytesMax: serving.messageBytesMax, protocol };
     // Also answers what is no handshake, before anybody is asked who it is.
     if (!wantsWebSocket(c)) return upgrade(c, () => NO_EVENTS, limits);
     const idIsFree = loopbackOnly || serving.allowInsecure;
     const admission = await identify(c.req.raw, serving, options.authenticate, idIsFree);
     const endpoint = c.req.path;
+    const isSdk = protocol === SUBPROTOCOL;
     return upgrade(
       c,
-      (socket) => admit(cluster, options, admission, socket, endpoint, context?.remote),
+      (socket) => admit(cluster, options, admission, socket, { endpoint, isSdk, remote: context?.remote }),
       limits,
     );
   };
+}
+
+/** How a client came. */
+interface Arrival {
+  readonly endpoint: string;
+  /** It speaks what `client_protocol.ts` says. */
+  readonly isSdk: boolean;
+  readonly remote: RemoteAddress | undefined;
 }
 
 function admit(
@@ -57,8 +70,7 @@ function admit(
   options: RouteOptions,
   admission: Admission,
   socket: Socket,
-  endpoint: string,
-  remote: RemoteAddress | undefined,
+  { endpoint, isSdk, remote }: Arrival,
 ): SocketEvents {
   if (!admission.admitted) {
     cluster.countRejection(admission.kind);
@@ -71,7 +83,9 @@ function admit(
     socket.close(CLOSE.leaving, goodbye);
     return NO_EVENTS;
   }
-  const client = new Client(cluster, options, connectionId, socket);
+  // Before anything else can be sent.
+  if (isSdk) socket.send(encodeHello(connectionId, cluster.nodeId));
+  const client = new Client(cluster, options, connectionId, socket, isSdk);
   cluster.registerConnection(connectionId, {
     endpoint,
     remoteAddress: remote === undefined ? null : shownAddress(remote),
@@ -91,7 +105,7 @@ class ClientEvents implements SocketEvents {
   }
 
   message(data: string | Uint8Array<ArrayBuffer>): void {
-    return this.#client.message(data) as void;
+    return this.#client.received(data) as void;
   }
 
   drain(): void {
@@ -106,6 +120,7 @@ class ClientEvents implements SocketEvents {
 /** One registered client, as the cluster reaches it. */
 class Client implements ConnectionSink {
   onDrain: (() => void) | undefined = undefined;
+  readonly envelope: ((message: Bytes) => Bytes) | undefined;
   readonly #cluster: ServedCluster;
   readonly #onMessage: RouteOptions["onMessage"];
   readonly #connectionId: string;
@@ -113,7 +128,14 @@ class Client implements ConnectionSink {
   /** Of messages that `onMessage` has not done with. */
   #undoneBytes = 0;
 
-  constructor(cluster: ServedCluster, options: RouteOptions, connectionId: string, socket: Socket) {
+  constructor(
+    cluster: ServedCluster,
+    options: RouteOptions,
+    connectionId: string,
+    socket: Socket,
+    isSdk: boolean,
+  ) {
+    this.envelope = isSdk ? encodeMessage : undefined;
     this.#cluster = cluster;
     this.#onMessage = options.onMessage;
     this.#connectionId = connectionId;
@@ -130,6 +152,18 @@ class Client implements ConnectionSink {
 
   close(code: number, reason: string): void {
     this.#socket.close(code, reason);
+  }
+
+  /** Whatever came from the client's socket. */
+  received(data: string | Bytes): unknown {
+    if (this.envelope === undefined || typeof data === "string") return this.message(data);
+    if (data[0] === KIND.message) return this.message(data.subarray(1));
+    try {
+      this.#cluster.clientFrame(this.#connectionId, data);
+    } catch (thrown) {
+      this.#cluster.countRejection("bad-request");
+      this.#socket.close(CLOSE.protocolError, reasonOf(thrown));
+    }
   }
 
   /** One message of the client. Whatever `onMessage` throws or rejects with is counted and passed on. */

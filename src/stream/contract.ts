@@ -100,6 +100,8 @@ export const IDLE_TIMEOUT_MS_DEFAULT = 60_000;
 export const STALL_TIMEOUT_MS_DEFAULT = 30_000;
 export const STALL_TIMEOUT_MS_OF_MANY_DEFAULT = 5_000;
 
+/** Bytes that may be under way of a stream that has not shown yet that it needs more. */
+export const WINDOW_BYTES_FIRST = 131_072;
 /** Bytes of the longest chunk. */
 export const CHUNK_BYTES_MAX = 1_048_576;
 /** The shortest chunk that holds every character of UTF-8. */

@@ -221,16 +221,3 @@ describe("POST /api/shutdown", () => {
     expect(cluster.shutdowns).toEqual([]);
   });
 });
-
-describe("what is not served yet", () => {
-  test.each([
-    "PUT /api/streams/alice",
-    "PUT /api/streams?ids=a,b",
-  ])(
-    "%s is 501",
-    async (line) => {
-      const { status, body } = await ask(cluster, line);
-      expect([status, errorOf(body)]).toEqual([501, "unsupported"]);
-    },
-  );
-});

@@ -13,6 +13,10 @@ import { silentLogger } from "../../src/lib/logger.ts";
 import { systemRandom } from "../../src/lib/random.ts";
 import { arrived, type Outcome, OUTCOMES } from "../../src/router/outcome.ts";
 import type { ServedCluster, Serving } from "../../src/server/serving.ts";
+import type { StreamOptions, StreamResult } from "../../src/stream/contract.ts";
+import type { StreamData } from "../../src/stream/cutter.ts";
+import type { OutgoingStream } from "../../src/stream/outgoing.ts";
+import type { Bytes } from "../../src/lib/bytes.ts";
 import type { SocketAcceptor } from "../../src/transport.ts";
 import { emptyStats } from "../../src/link/stats.ts";
 import { FakeState } from "./fake_state.ts";
@@ -55,6 +59,8 @@ export class FakeCluster implements ServedCluster {
   port = 0;
   readonly outcomes: Map<string, Outcome> = new Map();
   readonly delivered: { connectionIds: readonly string[]; data: string | Uint8Array }[] = [];
+  readonly streamed: StreamOptions[] = [];
+  readonly clientFrames: { connectionId: string; frame: Bytes }[] = [];
   readonly shutdowns: { force?: boolean }[] = [];
   readonly rejected: Record<RejectionKind, number> = zeros(REJECTIONS);
   readonly connections: Map<string, Registered> = new Map();
@@ -126,6 +132,54 @@ export class FakeCluster implements ServedCluster {
     return new Map([...outcomes].map(([id, outcome]) => [id, arrived(outcome)]));
   }
 
+  async deliverStreams(
+    connectionIds: readonly string[],
+    readable: ReadableStream<StreamData>,
+    options: StreamOptions = {},
+  ): Promise<Map<string, StreamResult>> {
+    if (this.failure !== undefined) throw this.failure;
+    this.streamed.push(options);
+    const data = new Uint8Array(await new Response(readable as ReadableStream<Uint8Array>).arrayBuffer());
+    const outcomes = await this.deliver(connectionIds, data);
+    const sizes = { bytes: data.byteLength, chunks: 1, ms: 1, reason: undefined };
+    return new Map([...outcomes].map(([id, outcome]) => [id, { outcome, ...sizes }]));
+  }
+
+  async deliverStream(
+    connectionId: string,
+    readable: ReadableStream<StreamData>,
+    options?: StreamOptions,
+  ): Promise<StreamResult> {
+    const results = await this.deliverStreams([connectionId], readable, options);
+    return results.get(connectionId) as StreamResult;
+  }
+
+  async routeStream(
+    connectionId: string,
+    readable: ReadableStream<StreamData>,
+    options?: StreamOptions,
+  ): Promise<boolean> {
+    return arrived((await this.deliverStream(connectionId, readable, options)).outcome);
+  }
+
+  async routeStreams(
+    connectionIds: readonly string[],
+    readable: ReadableStream<StreamData>,
+    options?: StreamOptions,
+  ): Promise<Map<string, boolean>> {
+    const results = await this.deliverStreams(connectionIds, readable, options);
+    return new Map([...results].map(([id, { outcome }]) => [id, arrived(outcome)]));
+  }
+
+  openStream(): OutgoingStream {
+    throw this.failure ?? new Error("nobody writes to streams of a fake cluster");
+  }
+
+  clientFrame(connectionId: string, frame: Bytes): void {
+    if (this.failure !== undefined) throw this.failure;
+    this.clientFrames.push({ connectionId, frame });
+  }
+
   getConnectionNodeId(connectionId: string): string | undefined {
     return this.connections.has(connectionId) ? this.nodeId : undefined;
   }
@@ -182,6 +236,7 @@ export class FakeCluster implements ServedCluster {
       messagesOut: this.delivered.length,
       bytesOut: 0,
       queuedBytes: 0,
+      streams: { calls: 0, streams: 0, connections: 0, reservedBytes: 0, watches: 0 },
       links: emptyStats(),
       repairs: 0,
       rejected: this.rejected,

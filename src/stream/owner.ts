@@ -1,0 +1,92 @@
+import { decodeFromClient } from "../client_protocol.ts";
+import type { Outbox } from "../connection/outbox.ts";
+import type { Bytes } from "../lib/bytes.ts";
+import { FlotillaError } from "../lib/errors.ts";
+import type { RouteDirectory } from "../router/contract.ts";
+import { ByteBudget } from "../router/byte_budget.ts";
+import type { StreamsOptions } from "./contract.ts";
+import { Outlet } from "./outlet.ts";
+import type { StallWatch } from "./stall_watch.ts";
+
+/** The sockets of this node's own connections. */
+export interface Sockets {
+  get(connectionId: string): Outbox | undefined;
+}
+
+/** What all streams to this node's own connections share. */
+export class Owner {
+  readonly options: StreamsOptions;
+  readonly watch: StallWatch;
+  /** What they may hold together. */
+  readonly budget: ByteBudget;
+  readonly #directory: Pick<RouteDirectory, "localByHandle">;
+  readonly #sockets: Sockets;
+  /** Of connections with streams, with how many. */
+  readonly #outlets = new Map<Outbox, { readonly outlet: Outlet; streams: number }>();
+  #nextClientStream = 0;
+
+  constructor(
+    directory: Pick<RouteDirectory, "localByHandle">,
+    sockets: Sockets,
+    watch: StallWatch,
+    options: StreamsOptions,
+  ) {
+    this.#directory = directory;
+    this.#sockets = sockets;
+    this.watch = watch;
+    this.options = options;
+    this.budget = new ByteBudget(options.nodeStreamBytesMax);
+  }
+
+  /** Connections that have streams under way. */
+  get size(): number {
+    return this.#outlets.size;
+  }
+
+  /** The outbox of the connection behind one of this node's handles. */
+  outbox(handle: number): Outbox | undefined {
+    const connectionId = this.#directory.localByHandle(handle);
+    return connectionId === undefined ? undefined : this.#sockets.get(connectionId);
+  }
+
+  /** The outlet of a connection that gets one more stream. */
+  enter(outbox: Outbox): Outlet {
+    let known = this.#outlets.get(outbox);
+    if (known === undefined) {
+      const outlet = new Outlet(outbox, this.options.connectionStreamBytesMax);
+      this.#outlets.set(outbox, known = { outlet, streams: 0 });
+    }
+    known.streams++;
+    return known.outlet;
+  }
+
+  /** It gets one less. */
+  leave(outlet: Outlet): void {
+    const known = this.#outlets.get(outlet.outbox);
+    if (known !== undefined && --known.streams === 0) this.#outlets.delete(outlet.outbox);
+  }
+
+  nextClientStream(): number {
+    const stream = this.#nextClientStream;
+    this.#nextClientStream = (stream + 1) >>> 0;
+    return stream;
+  }
+
+  /**
+   * What an SDK client says of its streams; of one that is over it is passed over.
+   *
+   * @throws FlotillaError `malformed` for what no SDK says.
+   */
+  clientFrame(connectionId: string, frame: Bytes): void {
+    const said = decodeFromClient(frame);
+    if (said.kind === "message") {
+      throw new FlotillaError("malformed", "read a client's frame: it is a message");
+    }
+    const outbox = this.#sockets.get(connectionId);
+    const stream = outbox && this.#outlets.get(outbox)?.outlet.framed.get(said.stream);
+    if (stream === undefined) return;
+    if (said.kind === "credit") stream.credited(said.bytes, said.chunks);
+    else if (said.kind === "cancel") stream.cancelled(said.reason);
+    else stream.finished();
+  }
+}

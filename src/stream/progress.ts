@@ -1,0 +1,90 @@
+import type { Clock } from "../lib/clock.ts";
+import type { StreamProgress } from "./contract.ts";
+
+/** The rate is taken over so long, and up to twice that. */
+const RATE_MS = 1_000;
+
+interface Point {
+  readonly at: number;
+  readonly bytes: number;
+}
+
+/** How far a stream has come: tells one listener, and any number of readers that each get the latest. */
+export class Progress {
+  readonly #clock: Pick<Clock, "now">;
+  readonly #totalBytes: number | null;
+  readonly #listener: ((progress: StreamProgress) => void) | undefined;
+  #latest: StreamProgress;
+  /** Where the rate is counted from, and where it will be next. */
+  #from: Point;
+  #next: Point;
+  #telling = false;
+  #over = false;
+  #wake: (() => void)[] = [];
+
+  /** `listener` must not throw. */
+  constructor(
+    clock: Pick<Clock, "now">,
+    totalBytes: number | null,
+    listener: ((progress: StreamProgress) => void) | undefined,
+  ) {
+    this.#clock = clock;
+    this.#totalBytes = totalBytes;
+    this.#listener = listener;
+    this.#latest = { bytes: 0, chunks: 0, totalBytes, bytesPerSecond: 0 };
+    this.#from = this.#next = { at: clock.now(), bytes: 0 };
+  }
+
+  /** So much has arrived. What comes within one turn is told once. */
+  reached(bytes: number, chunks: number): void {
+    if (this.#over || (bytes <= this.#latest.bytes && chunks <= this.#latest.chunks)) return;
+    this.#latest = { bytes, chunks, totalBytes: this.#totalBytes, bytesPerSecond: this.#rate(bytes) };
+    if (this.#telling) return;
+    this.#telling = true;
+    queueMicrotask(() => this.#tell());
+  }
+
+  /** Nothing more will come. */
+  end(): void {
+    if (this.#telling) this.#tell();
+    this.#over = true;
+    this.#wakeAll();
+  }
+
+  /** Each time the stream has come further, until it is over; what a slow reader missed is left out. */
+  async *[Symbol.asyncIterator](): AsyncIterator<StreamProgress> {
+    let seen = 0;
+    for (;;) {
+      if (this.#latest.chunks > seen) {
+        seen = this.#latest.chunks;
+        yield this.#latest;
+      } else if (this.#over) {
+        return;
+      } else {
+        await new Promise<void>((resolve) => this.#wake.push(resolve));
+      }
+    }
+  }
+
+  #rate(bytes: number): number {
+    const at = this.#clock.now();
+    if (at - this.#next.at >= RATE_MS) {
+      this.#from = this.#next;
+      this.#next = { at, bytes };
+    }
+    const ms = at - this.#from.at;
+    return ms > 0 ? ((bytes - this.#from.bytes) * 1_000) / ms : 0;
+  }
+
+  #tell(): void {
+    this.#telling = false;
+    this.#listener?.(this.#latest);
+    this.#wakeAll();
+  }
+
+  #wakeAll(): void {
+    const waiting = this.#wake;
+    this.#wake = [];
+    for (const wake of waiting) wake();
+  }
+}
