@@ -15,6 +15,7 @@ import { Emitter, type Unsubscribe } from "../lib/events.ts";
 import type { ClusterLinks } from "../link/links.ts";
 import type { ReplicatedMap, WaitOptions } from "../raft/contract.ts";
 import type { RaftPart } from "../raft/part.ts";
+import { RAFT_PORT } from "../raft/raft_port.ts";
 import type { ClusterRouter } from "../router/router.ts";
 import { ClusterStreams } from "../stream/streams.ts";
 import type {
@@ -103,7 +104,9 @@ export class ClusterManager extends Traffic implements Cluster, AsyncDisposable 
       down: ({ nodeId, incarnation }, reason) =>
         this.#events.emit("nodedown", { nodeId, incarnation, reason }),
     });
-    if (parts.raft !== undefined) parts.raft.knowledge = this.#overview;
+    // What nodes with Raft say to everybody does no harm here.
+    if (parts.raft === undefined) links.register(RAFT_PORT, {});
+    else parts.raft.knowledge = this.#overview;
     parts.raft?.events.on("leaderchange", (event) => this.#events.emit("leaderchange", event));
     parts.raft?.events.on("statechange", (event) => this.#events.emit("statechange", event));
     parts.directory.onLost((connection) => this.#lost(connection));

@@ -35,6 +35,21 @@ describe("routing without a leader", () => {
     await sim.stop();
   });
 
+  test("goes on between nodes with Raft and one that takes no part in it", async () => {
+    const sim = new SimCluster(54);
+    const a = await sim.node("a", { raft: true, nodes: ["b"] });
+    const b = await sim.node("b", { raft: true, nodes: ["a"] });
+    const passer = await sim.node("c");
+    await sim.clock.runUntil(() => a.cluster.leaderId !== null && b.cluster.leaderId !== null, 20_000);
+    const alice = b.connect("alice");
+    await sim.clock.runUntil(() => passer.cluster.getConnectionNodeId("alice") === "b", 10_000);
+    expect(await sim.settle(passer.cluster.routeText("alice", "hello"))).toBe(true);
+    expect(alice.received).toEqual(["hello"]);
+    expect(passer.events.filter((event) => event.startsWith("down"))).toEqual([]);
+    expect(a.cluster.view().raft.members.map(({ nodeId }) => nodeId).sort()).toEqual(["a", "b"]);
+    await sim.stop();
+  });
+
   test("leaders and changes of the state are events of every node", async () => {
     const sim = new SimCluster(53);
     const ids = ["a", "b", "c"];
