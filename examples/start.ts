@@ -1,6 +1,6 @@
 /**
  * What `npm start` shows: three nodes on this machine, one on each runtime, as one cluster. Clients on each, a
- * message from every node to every client, a batch; then a state that all agree on, the leader killed while clients
+ * message from every node to every client, a batch, a long stream; then a state that all agree on, the leader killed while clients
  * write, noticed, replaced, and back, with no write lost. Then it serves until Ctrl-C.
  *
  *     npm start               npm start -- --once     ends by itself: 0 only if all of it held
@@ -9,13 +9,15 @@
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { Demo, type DemoNode, RUNTIMES } from "./start_nodes.ts";
+import { mebibytes, streamAcross } from "./start_stream.ts";
 import { Writes } from "./start_writes.ts";
 
 /** How long the others may take to notice a killed node and forget its connections: the default peer timeout and some. */
 const NOTICE_MS = 8_000;
 /** How long nodes may take to meet, or to elect a leader. */
-const MEET_MS = 15_000;
+const MEET_MS = 10_000;
 const MESSAGE_MS = 5_000;
+const STREAM_BYTES = 256 * 1_048_576;
 
 const { values } = parseArgs({
   options: {
@@ -67,6 +69,11 @@ async function show(): Promise<void> {
     ids.every((id) => results[id] === (id === "nobody" ? "not-found" : "delivered")),
     "the batch reached everyone it could",
   );
+
+  heading(`${mebibytes(STREAM_BYTES)} from each node to the client of the next, in chunks`);
+  for (const [index, from] of demo.nodes.entries()) {
+    await stream(from, demo.nodes[(index + 1) % demo.nodes.length] as DemoNode);
+  }
 
   heading("One of them leads; what is written to any of them is on all");
   const electMs = await demo.until(
@@ -146,6 +153,21 @@ async function everyPair(nodes: readonly DemoNode[]): Promise<void> {
     }
     console.log(`  ${from.name.padEnd(10)}${times.join("")}`);
   }
+}
+
+async function stream(from: DemoNode, to: DemoNode): Promise<void> {
+  const { outcome, sentBytes, receivedBytes, ms, grownBytes } = await streamAcross(from, to, STREAM_BYTES);
+  const [sender, owner] = grownBytes.map(mebibytes);
+  console.log(
+    `  ${from.name.padEnd(5)} to ${to.name.padEnd(5)}${outcome}, ${mebibytes(receivedBytes)} in ` +
+      `${(ms / 1_000).toFixed(1)} s (${(receivedBytes / 1e3 / ms).toFixed(0)} MB/s); ` +
+      `memory grew by ${sender} and ${owner}`,
+  );
+  expect(outcome === "delivered", `the stream from ${from.name} to ${to.name} is delivered, not ${outcome}`);
+  expect(
+    sentBytes === STREAM_BYTES && receivedBytes === STREAM_BYTES,
+    `all ${STREAM_BYTES} bytes of the stream from ${from.name} to ${to.name} arrive, not ${receivedBytes}`,
+  );
 }
 
 function heading(text: string): void {

@@ -10,6 +10,7 @@ export const RUNTIMES: readonly Runtime[] = ["deno", "bun", "node"];
 
 const START_MS = 15_000;
 const REQUEST_MS = 6_000;
+const STREAM_MS = 120_000;
 
 function here(path: string): string {
   return fileURLToPath(new URL(path, import.meta.url));
@@ -20,6 +21,8 @@ export class DemoNode {
   readonly port: number;
   readonly #process: ChildProcess;
   #client: WebSocket | undefined;
+  /** What its client got in binary messages. */
+  receivedBytes = 0;
   readonly #awaited = new Map<string, (at: number) => void>();
 
   private constructor(name: Runtime, port: number, child: ChildProcess) {
@@ -93,7 +96,11 @@ export class DemoNode {
   async connect(): Promise<void> {
     const client = new WebSocket(`ws://127.0.0.1:${this.port}/ws?id=${this.clientId}`);
     this.#client = client;
-    client.addEventListener("message", ({ data }) => this.#awaited.get(String(data))?.(performance.now()));
+    client.binaryType = "arraybuffer";
+    client.addEventListener("message", ({ data }) => {
+      if (typeof data === "string") this.#awaited.get(data)?.(performance.now());
+      else this.receivedBytes += data.byteLength;
+    });
     await new Promise<void>((resolve, reject) => {
       client.addEventListener("open", () => resolve());
       client.addEventListener(
@@ -139,6 +146,16 @@ export class DemoNode {
     return (await this.#request("/api/messages", { method: "POST", headers, body }) as {
       results: Record<string, Outcome>;
     }).results;
+  }
+
+  /** Hands a stream for a connection to this node, as one long upload. */
+  async stream(
+    connectionId: string,
+    body: ReadableStream<Uint8Array>,
+  ): Promise<{ outcome: Outcome; bytes: number }> {
+    const path = `/api/streams/${connectionId}?delivery=chunks`;
+    const init = { method: "PUT", body, duplex: "half" as const, signal: AbortSignal.timeout(STREAM_MS) };
+    return await (await fetch(`${this.url}${path}`, init)).json() as { outcome: Outcome; bytes: number };
   }
 
   /** Writes to the replicated state; false when it may not have been kept. */
