@@ -1,7 +1,9 @@
 /** The nodes and clients that `npm start` shows: processes, asked and fed through their HTTP API. */
 import { type ChildProcess, spawn } from "node:child_process";
+import { request } from "node:http";
 import { createServer } from "node:net";
 import process from "node:process";
+import { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import type { ClusterView, Outcome } from "../mod.ts";
 
@@ -10,7 +12,14 @@ export const RUNTIMES: readonly Runtime[] = ["deno", "bun", "node"];
 
 const START_MS = 15_000;
 const REQUEST_MS = 6_000;
-const STREAM_MS = 120_000;
+/** A stream may stand still for so long. */
+const STREAM_MS = 10_000;
+
+/** What the API says of a stream. */
+export interface Streamed {
+  readonly outcome: Outcome;
+  readonly bytes: number;
+}
 
 function here(path: string): string {
   return fileURLToPath(new URL(path, import.meta.url));
@@ -148,14 +157,20 @@ export class DemoNode {
     }).results;
   }
 
-  /** Hands a stream for a connection to this node, as one long upload. */
-  async stream(
-    connectionId: string,
-    body: ReadableStream<Uint8Array>,
-  ): Promise<{ outcome: Outcome; bytes: number }> {
-    const path = `/api/streams/${connectionId}?delivery=chunks`;
-    const init = { method: "PUT", body, duplex: "half" as const, signal: AbortSignal.timeout(STREAM_MS) };
-    return await (await fetch(`${this.url}${path}`, init)).json() as { outcome: Outcome; bytes: number };
+  /** Hands a stream of `bytes` bytes for a connection to this node, as one long upload. */
+  stream(connectionId: string, body: Iterable<Uint8Array>, bytes: number): Promise<Streamed> {
+    const path = `${this.url}/api/streams/${connectionId}?delivery=chunks`;
+    const init = { method: "PUT", headers: { "content-length": bytes }, timeout: STREAM_MS };
+    return new Promise((resolve, reject) => {
+      const upload = request(path, init, (answer) => {
+        let text = "";
+        answer.on("data", (part) => text += String(part));
+        answer.on("end", () => resolve(JSON.parse(text) as Streamed));
+      });
+      upload.on("error", reject);
+      upload.on("timeout", () => upload.destroy(new Error(`a stream to ${connectionId} stands still`)));
+      Readable.from(body).pipe(upload);
+    });
   }
 
   /** Writes to the replicated state; false when it may not have been kept. */

@@ -7,7 +7,7 @@ const PIECE_BYTES = 65_536;
 const SAMPLE_MS = 50;
 const MEBIBYTE = 1_048_576;
 
-export interface Streamed {
+export interface Crossing {
   readonly outcome: string;
   readonly sentBytes: number;
   readonly receivedBytes: number;
@@ -17,7 +17,7 @@ export interface Streamed {
 }
 
 /** Uploads `bytes` to `from` over HTTP, for the client of `to`, chunk by chunk. */
-export async function streamAcross(from: DemoNode, to: DemoNode, bytes: number): Promise<Streamed> {
+export async function streamAcross(from: DemoNode, to: DemoNode, bytes: number): Promise<Crossing> {
   const before = [from, to].map(residentBytes);
   const peaks = [...before];
   const sample = setInterval(() => {
@@ -25,7 +25,7 @@ export async function streamAcross(from: DemoNode, to: DemoNode, bytes: number):
   }, SAMPLE_MS);
   const startedAt = performance.now();
   const receivedBefore = to.receivedBytes;
-  const answer = await from.stream(to.clientId, zeros(bytes));
+  const answer = await from.stream(to.clientId, zeros(bytes), bytes);
   const ms = performance.now() - startedAt;
   clearInterval(sample);
   const [sender = 0, owner = 0] = peaks.map((peak, index) => peak - (before[index] ?? 0));
@@ -42,16 +42,8 @@ export function mebibytes(bytes: number): string {
   return `${(bytes / MEBIBYTE).toFixed(0)} MiB`;
 }
 
-function zeros(bytes: number): ReadableStream<Uint8Array> {
-  let left = bytes;
-  return new ReadableStream({
-    pull(controller) {
-      const length = Math.min(left, PIECE_BYTES);
-      if (length === 0) return controller.close();
-      left -= length;
-      controller.enqueue(new Uint8Array(length));
-    },
-  }, { highWaterMark: 0 });
+function* zeros(bytes: number): Iterable<Uint8Array> {
+  for (let at = 0; at < bytes; at += PIECE_BYTES) yield new Uint8Array(Math.min(PIECE_BYTES, bytes - at));
 }
 
 /** Where there is no /proc, `ps` knows. */
