@@ -3,11 +3,12 @@
  *   --only TEXT          files whose path contains TEXT (may be repeated)
  *   --runtime NAME       bun, deno or node only (may be repeated)
  *   --without-brokers    skip what needs Redis or RabbitMQ; skips are counted
+ *   --without-browser    skip what needs a browser; skips are counted
  */
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { installBrokers } from "./brokers.mjs";
 import { install, run, runtimes } from "./install.mjs";
+import { installNeeded, leftOut, withoutEnv, withoutOptions } from "./needs.mjs";
 import { sayFile, sumUp } from "./report.mjs";
 import { isMixed, runFiles, stopOnSignals, testFiles } from "./runner.mjs";
 
@@ -18,7 +19,7 @@ await run(async () => {
     options: {
       only: { type: "string", multiple: true, default: [] },
       runtime: { type: "string", multiple: true, default: Object.keys(runtimes) },
-      "without-brokers": { type: "boolean", default: false },
+      ...withoutOptions,
     },
   });
   const unknown = values.runtime.find((name) => !(name in runtimes));
@@ -31,12 +32,13 @@ await run(async () => {
     throw new Error(`--only ${values.only.join(" ")}: no test file has that in its path`);
   }
   const versions = install();
-  if (!values["without-brokers"]) installBrokers(files);
+  const without = leftOut(values);
+  installNeeded(files, without);
   process.stdout.write(
     values.runtime.map((name) => `${name} ${versions[name]}`).join(", ") + `: ${files.length} test files\n`,
   );
   const results = await runFiles(files, values.runtime, {
-    env: values["without-brokers"] ? { FLOTILLA_WITHOUT_BROKERS: "1" } : {},
+    env: withoutEnv(without),
     onFile: sayFile,
   });
   const expected = files.some((file) => !isMixed(file)) ? values.runtime : ["node"];

@@ -9,8 +9,8 @@ import { cpus, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { installBrokers } from "./brokers.mjs";
 import { install, root, run, runtimes } from "./install.mjs";
+import { installNeeded } from "./needs.mjs";
 import { sayFile, sumUp } from "./report.mjs";
 import { isMixed, runFiles, stopOnSignals } from "./runner.mjs";
 import { scenarios } from "./scenarios.mjs";
@@ -35,7 +35,7 @@ async function verify(name, names, versions) {
   const date = new Date().toISOString();
   const code = { commit: git("rev-parse", "HEAD"), changed: git("status", "--porcelain") !== "" };
   process.stdout.write(`${name}: ${claim}\n`);
-  installBrokers(files);
+  installNeeded(files);
   const results = await runFiles(files, names, {
     full: true,
     env: { FLOTILLA_REPORT: reportFile },

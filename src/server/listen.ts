@@ -18,7 +18,9 @@ interface RuntimeGlobals {
 
 /**
  * Serves `fetch` over HTTP on one port, with upgrades to WebSocket from inside the handler (`env.flotilla`).
- * Request bodies have no limit here: the routes set theirs.
+ * Request bodies have no limit here: the routes set theirs. A body that is read slowly slows its sender down, and
+ * one that breaks off errors. What a handler has not read when it answers is lost: on Node a read that goes on
+ * after that never ends.
  *
  * @throws FlotillaError `invalid-option` for a bad option or an address that cannot be listened on.
  */
