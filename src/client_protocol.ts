@@ -9,6 +9,7 @@
  *   data       3 | stream u32 | payload
  *   end        4 | stream u32 | bytes u48 | digest u64   XXH64 of all payloads, seed 0
  *   abort      5 | stream u32 | JSON { code, message }   the stream ends here, unfinished
+ *   goodbye    6 | JSON { redirect }                     the socket closes: go there
  *   credit    16 | stream u32 | bytes u48 | chunks u48   client → node: what its reader has consumed so far
  *   cancel    17 | stream u32 | reason                   client → node: nothing more is wanted
  *   finished  18 | stream u32                            client → node: the end came, and all was there
@@ -30,6 +31,7 @@ export const KIND = {
   data: 3,
   end: 4,
   abort: 5,
+  goodbye: 6,
   credit: 16,
   cancel: 17,
   finished: 18,
@@ -58,7 +60,8 @@ export type ToClient =
   | { readonly kind: "open"; readonly stream: number; readonly head: StreamHead }
   | { readonly kind: "data"; readonly stream: number; readonly payload: Bytes }
   | { readonly kind: "end"; readonly stream: number; readonly bytes: number; readonly digest: bigint }
-  | { readonly kind: "abort"; readonly stream: number; readonly code: string; readonly message: string };
+  | { readonly kind: "abort"; readonly stream: number; readonly code: string; readonly message: string }
+  | { readonly kind: "goodbye"; readonly redirect: string };
 
 export type FromClient =
   | { readonly kind: "message"; readonly payload: Bytes }
@@ -109,6 +112,10 @@ export function encodeAbort(stream: number, code: string, message: string): Byte
   return withText(numbered(KIND.abort, stream), JSON.stringify({ code, message }));
 }
 
+export function encodeGoodbye(redirect: string): Bytes {
+  return withText(headed(KIND.goodbye), JSON.stringify({ redirect }));
+}
+
 /** @throws FlotillaError `malformed`. Payloads are views of `frame`. */
 export function decodeToClient(frame: Bytes): ToClient {
   const kind = frame[0];
@@ -117,6 +124,7 @@ export function decodeToClient(frame: Bytes): ToClient {
     const { connectionId, nodeId } = jsonIn(frame, 1);
     return { kind: "hello", connectionId: String(connectionId), nodeId: String(nodeId) };
   }
+  if (kind === KIND.goodbye) return { kind: "goodbye", redirect: String(jsonIn(frame, 1)["redirect"]) };
   const stream = streamOf(frame);
   switch (kind) {
     case KIND.data:

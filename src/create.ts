@@ -143,7 +143,7 @@ export function servable(
     clock,
     random,
     logger,
-    turnAway: () => null,
+    turnAway: (endpoint, ownId) => cluster.turnAway(endpoint, ownId),
     listening(port) {
       // A port that was given is where others reach this node: a proxy may stand in front of it.
       if (address.port === 0) address.port = port;

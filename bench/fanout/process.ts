@@ -86,7 +86,7 @@ async function beSender(): Promise<void> {
       if (!arrived) throw new Error(`a message to ${id} was not delivered`);
     }
   };
-  await serveCommands({}, { cpuMs, batches: inWindow(batch) }, () => cluster.shutdown());
+  await serveCommands({}, { cpuMs, batches: inWindow(batch) }, async () => void await cluster.shutdown());
 }
 
 /** Only sends, as fast as the sockets take it. */

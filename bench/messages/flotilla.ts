@@ -31,7 +31,7 @@ function contender(security: { readonly secret?: string; readonly seal?: "always
           if (await cluster.routeMessage(connectionId, payload)) return;
           throw new Error(`a message to ${connectionId} was not delivered`);
         },
-        stop: () => cluster.shutdown(),
+        stop: async () => void await cluster.shutdown(),
       };
     },
     connect: connectPlainClient,

@@ -24,8 +24,51 @@ export interface ClusterEvents extends RaftEvents {
   connectionopen: { connectionId: string; endpoint: string };
   /** A connection of this node was unregistered. */
   connectionclose: { connectionId: string };
+  /** This node leaves, and a batch of its clients is on its way to others. */
+  drain: DrainProgress;
   /** This node can be of no use, its id is in use, say, and shuts down. */
   fatal: FlotillaError;
+}
+
+/** How a leaving node gets on with moving its clients. */
+export interface DrainProgress {
+  /** Clients still here. */
+  readonly left: number;
+  /** Clients seen elsewhere so far. */
+  readonly moved: number;
+  /** Clients of the batch that has just been sent, and how many ms it was waited for. */
+  readonly batch: number;
+  readonly ms: number;
+}
+
+export interface DrainBatch {
+  readonly size: number;
+  /** How many of it were seen elsewhere before the next one was sent. */
+  readonly arrived: number;
+  readonly ms: number;
+}
+
+/** What came of a node's leaving. */
+export interface DrainReport {
+  /** Clients seen elsewhere: by their ids; those without one by how many more a target had. */
+  readonly moved: number;
+  /** Clients closed without a way to go: no other node would take them. */
+  readonly refused: number;
+  /** Clients that were sent elsewhere and not seen there in time. */
+  readonly timedOut: number;
+  /** By nodeId, of those that got some. */
+  readonly targets: Readonly<Record<string, { readonly sent: number; readonly arrived: number }>>;
+  readonly batches: readonly DrainBatch[];
+  readonly ms: number;
+}
+
+export interface ShutdownOptions {
+  /** Does not wait for anybody: clients are told where to go, all at once. Default false. */
+  readonly force?: boolean | undefined;
+  /** Milliseconds for moving the clients and for streams to end. Default 30,000; 0 is like `force`. */
+  readonly deadlineMs?: number | undefined;
+  /** Ends the waiting, as a second call with `force` does. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** This or another node as `/api/cluster` shows it. */
@@ -102,8 +145,11 @@ export interface Cluster {
   /** From `start` until `shutdown`. */
   readonly running: boolean;
   start(): Promise<void>;
-  /** Closes the clients (1001), tells the peers and stops. Idempotent. The options are for draining, which is not there yet. */
-  shutdown(options?: { force?: boolean; deadlineMs?: number }): Promise<void>;
+  /**
+   * Moves the clients to other nodes in batches (1001 with a redirect), waits for streams, tells the peers and stops.
+   * Idempotent: every call gets the same report. Rejects `invalid-option` for a deadline that cannot be.
+   */
+  shutdown(options?: ShutdownOptions): Promise<DrainReport>;
   /** `sink` when the connection does not come from the connection provider. Replaces (4409) a local connection of the same id. */
   registerConnection(connectionId: string, details: Partial<ConnectionDetails>, sink?: ConnectionSink): void;
   /** Forgets a connection of this node, whose socket it leaves alone. With `sink`: only if that is still its own. */

@@ -1,7 +1,3 @@
-/**
- * One node of the cluster as its application sees it. Ties the parts together: links below, directory and router
- * beside each other, sockets at the edge. What each part does stands in its own folder.
- */
 import type { Outboxes } from "../connection/outboxes.ts";
 import type { ConnectionDetails, ConnectionProvider, ConnectionSink } from "../connection/sink.ts";
 import type { LocalConnection } from "../directory/local.ts";
@@ -11,6 +7,7 @@ import { checkConnectionId } from "../directory/ids.ts";
 import { every, type Timer } from "../lib/clock.ts";
 import { CLOSE } from "../lib/close_codes.ts";
 import { FlotillaError, reasonOf, shown } from "../lib/errors.ts";
+import { TIMER_MS_MAX } from "../lib/limits.ts";
 import { Emitter, type Unsubscribe } from "../lib/events.ts";
 import type { ClusterLinks } from "../link/links.ts";
 import type { ReplicatedMap, WaitOptions } from "../raft/contract.ts";
@@ -24,8 +21,12 @@ import type {
   ClusterStats,
   ClusterView,
   ConnectionInfo,
+  DrainReport,
   RejectionKind,
+  ShutdownOptions,
 } from "./contract.ts";
+import type { Drain } from "./drain.ts";
+import { drainOf } from "./leaving.ts";
 import { ConnectionHealth } from "./health.ts";
 import { NodeStatuses, STATUS_PORT } from "./node_status.ts";
 import { type ResolvedOptions, streamOptionsOf } from "./options.ts";
@@ -33,6 +34,8 @@ import { Traffic } from "./traffic.ts";
 import { NO_RAFT, Overview } from "./overview.ts";
 import type { RankWeights } from "./rank_targets.ts";
 
+/** Milliseconds for moving the clients, where `shutdown` is not told. */
+const DRAIN_DEADLINE_MS_DEFAULT = 30_000;
 /** Shared by all connections without any. */
 const NO_TAGS: Readonly<Record<string, string>> = Object.freeze({});
 
@@ -54,6 +57,7 @@ export interface ClusterParts {
 
 /**
  * One node of the cluster, as its application sees it. `createCluster` makes one; `start` and `shutdown` it once each.
+ * It ties the parts together; what each of them does stands in its own folder.
  */
 export class ClusterManager extends Traffic implements Cluster, AsyncDisposable {
   readonly nodeId: string;
@@ -77,10 +81,11 @@ export class ClusterManager extends Traffic implements Cluster, AsyncDisposable 
   /** Connections whose sink came from the provider. */
   readonly #provided = new Set<string>();
   #provider: ConnectionProvider | undefined;
-  #state: "new" | "running" | "stopped" = "new";
+  readonly #drain: Drain;
+  #state: "new" | "running" | "leaving" | "stopped" = "new";
   #health: Timer | undefined;
   #repairs = 0;
-  #stopping: Promise<void> | undefined;
+  #stopping: Promise<DrainReport> | undefined;
 
   constructor(parts: ClusterParts) {
     const { links, options } = parts;
@@ -96,6 +101,13 @@ export class ClusterManager extends Traffic implements Cluster, AsyncDisposable 
       directory: parts.directory,
       outboxes: parts.outboxes,
       gone: (connectionId) => this.#gone(connectionId),
+    });
+    this.#drain = drainOf({
+      ...parts,
+      streams,
+      statuses: this.#statuses,
+      overview: this.#overview,
+      progress: (progress) => this.#events.emit("drain", progress),
     });
     this.#statuses.own = { publicUrl: options.publicUrl ?? null, draining: options.witness === true };
     links.register(STATUS_PORT, this.#statuses);
@@ -119,7 +131,7 @@ export class ClusterManager extends Traffic implements Cluster, AsyncDisposable 
   }
 
   get running(): boolean {
-    return this.#state === "running";
+    return this.#state === "running" || this.#state === "leaving";
   }
 
   /**
@@ -142,11 +154,31 @@ export class ClusterManager extends Traffic implements Cluster, AsyncDisposable 
   }
 
   /**
-   * Closes the clients (1001), hands Raft's leadership over, tells the peers and stops. Idempotent. `force`: hands
-   * nothing over. `deadlineMs` makes no difference yet.
+   * Moves the clients to the other nodes, hands Raft's leadership over, tells the peers and stops. The first call's
+   * deadline counts; a later one with `force`, or a signal, ends the waiting. Idempotent.
    */
-  shutdown({ force = false }: { force?: boolean; deadlineMs?: number } = {}): Promise<void> {
-    return this.#stopping ??= this.#shutdown(force);
+  async shutdown(options: ShutdownOptions = {}): Promise<DrainReport> {
+    const { force = false, deadlineMs = DRAIN_DEADLINE_MS_DEFAULT, signal } = options;
+    if (!(deadlineMs >= 0 && deadlineMs <= TIMER_MS_MAX)) {
+      const rule = `deadlineMs must be from 0 to ${TIMER_MS_MAX}`;
+      throw new FlotillaError("invalid-option", `shut down: ${rule}, not ${shown(deadlineMs)}`);
+    }
+    const hurry = (): void => this.#drain.hurry();
+    if (force || signal?.aborted === true) hurry();
+    signal?.addEventListener("abort", hurry, { once: true });
+    try {
+      return await (this.#stopping ??= this.#shutdown(force, deadlineMs));
+    } finally {
+      signal?.removeEventListener("abort", hurry);
+    }
+  }
+
+  /**
+   * The close reason for a client that comes anew to `endpoint`, with its own id or null, while this node leaves; null
+   * while newcomers are welcome.
+   */
+  turnAway(endpoint: string, ownId: string | null): string | null {
+    return this.#state === "leaving" ? this.#drain.turnAway(endpoint, ownId) : null;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -311,11 +343,12 @@ export class ClusterManager extends Traffic implements Cluster, AsyncDisposable 
     return raft;
   }
 
-  async #shutdown(force: boolean): Promise<void> {
+  async #shutdown(force: boolean, deadlineMs: number): Promise<DrainReport> {
     const { links, directory, router, outboxes, raft } = this.#parts;
+    if (this.#state === "running") this.#state = "leaving";
+    const report = await this.#drain.run(deadlineMs);
     this.#state = "stopped";
     this.#health?.cancel();
-    for (const connectionId of [...outboxes.ids()]) outboxes.get(connectionId)?.close(CLOSE.leaving, "");
     if (!force) await raft?.leave();
     router.stop();
     this.#streams.stop();
@@ -324,6 +357,7 @@ export class ClusterManager extends Traffic implements Cluster, AsyncDisposable 
     // Last: the ends of the sessions still reach it.
     directory.stop();
     for (const connectionId of [...outboxes.ids()]) this.unregisterConnection(connectionId);
+    return report;
   }
 
   /** A newer connection has taken this node's own one's id. */

@@ -6,7 +6,7 @@ import type { RaftPart } from "../raft/part.ts";
 import type { NodeKnowledge } from "../raft/roster.ts";
 import type { ClusterView, NodeView } from "./contract.ts";
 import type { NodeStatuses } from "./node_status.ts";
-import { rankTargets, type RankWeights } from "./rank_targets.ts";
+import { rankTargets, type RankWeights, type TargetCandidate } from "./rank_targets.ts";
 
 /** How a node stands that takes no part in Raft. */
 export const NO_RAFT: RaftView = Object.freeze({
@@ -67,11 +67,12 @@ export class Overview implements NodeKnowledge {
 
   /** The node a new client is best sent to; undefined while none qualifies. */
   optimalNode(weights?: Partial<RankWeights>): string | undefined {
-    const candidates = this.nodes().map((node) => ({
-      ...node,
-      draining: this.describe(node.nodeId).draining,
-    }));
-    return rankTargets(candidates, weights)[0]?.nodeId;
+    return rankTargets(this.candidates(), weights)[0]?.nodeId;
+  }
+
+  /** All nodes, as targets for clients. */
+  candidates(): TargetCandidate[] {
+    return this.nodes().map((node) => ({ ...node, draining: this.describe(node.nodeId).draining }));
   }
 
   describe(nodeId: string): { readonly publicUrl: string | null; readonly draining: boolean } {

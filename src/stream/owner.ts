@@ -66,6 +66,12 @@ export class Owner {
     if (known !== undefined && --known.streams === 0) this.#outlets.delete(outlet.outbox);
   }
 
+  /** Whether a stream goes to the connection just now. */
+  isBusy(connectionId: string): boolean {
+    const outbox = this.#sockets.get(connectionId);
+    return outbox !== undefined && this.#outlets.has(outbox);
+  }
+
   nextClientStream(): number {
     const stream = this.#nextClientStream;
     this.#nextClientStream = (stream + 1) >>> 0;

@@ -145,6 +145,11 @@ export class ClusterStreams implements LinkService {
     if (!this.#stopped) this.#owner.clientFrame(connectionId, frame);
   }
 
+  /** Whether a stream goes to this node's own connection just now. */
+  isBusy(connectionId: string): boolean {
+    return this.#owner.isBusy(connectionId);
+  }
+
   get inFlight(): StreamsInFlight {
     let streams = this.#here.size;
     for (const peer of this.#peers.values()) streams += peer.size;

@@ -54,7 +54,7 @@ describe.skipIf(withoutBrowser)("a page in a browser", () => {
     }
     [near, far] = [here, there];
     for (const cluster of [near, far]) {
-      ends.push(() => cluster.shutdown());
+      ends.push(async () => void await cluster.shutdown());
       await cluster.start();
     }
   }, START_MS_MAX);

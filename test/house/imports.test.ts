@@ -11,7 +11,17 @@ interface Room {
   readonly because: string;
 }
 
-const BELOW_CLUSTER = ["lib", "transport", "link", "directory", "connection", "router", "stream", "raft"];
+const BELOW_CLUSTER = [
+  "lib",
+  "transport",
+  "link",
+  "directory",
+  "connection",
+  "router",
+  "client_protocol",
+  "stream",
+  "raft",
+];
 
 const ROOMS: readonly Room[] = [
   { room: "lib", may: [], because: "tools that know nothing of clusters" },

@@ -4,7 +4,9 @@ import type {
   ClusterView,
   ConnectionInfo,
   DeliverOptions,
+  DrainReport,
   RejectionKind,
+  ShutdownOptions,
 } from "../../src/cluster/contract.ts";
 import type { ConnectionDetails, ConnectionSink } from "../../src/connection/sink.ts";
 import { systemClock } from "../../src/lib/clock.ts";
@@ -61,7 +63,7 @@ export class FakeCluster implements ServedCluster {
   readonly delivered: { connectionIds: readonly string[]; data: string | Uint8Array }[] = [];
   readonly streamed: StreamOptions[] = [];
   readonly clientFrames: { connectionId: string; frame: Bytes }[] = [];
-  readonly shutdowns: { force?: boolean }[] = [];
+  readonly shutdowns: ShutdownOptions[] = [];
   readonly rejected: Record<RejectionKind, number> = zeros(REJECTIONS);
   readonly connections: Map<string, Registered> = new Map();
   readonly state: FakeState = new FakeState();
@@ -88,9 +90,10 @@ export class FakeCluster implements ServedCluster {
     this.running = true;
   }
 
-  async shutdown(options: { force?: boolean } = {}): Promise<void> {
+  async shutdown(options: ShutdownOptions = {}): Promise<DrainReport> {
     this.shutdowns.push(options);
     this.running = false;
+    return { moved: 0, refused: 0, timedOut: 0, targets: {}, batches: [], ms: 0 };
   }
 
   registerConnection(connectionId: string, details: Partial<ConnectionDetails>, sink?: ConnectionSink): void {
