@@ -1,19 +1,20 @@
 import { systemClock } from "../lib/clock.ts";
 import { FlotillaError, shown } from "../lib/errors.ts";
 import { TIMER_MS_MAX } from "../lib/limits.ts";
-import { silentLogger } from "../lib/logger.ts";
+import { systemRandom } from "../lib/random.ts";
 import { Client } from "./client.ts";
 import {
   type ClientSettings,
-  CONNECT_TIMEOUT_MS_DEFAULT,
+  CONNECT_DEFAULTS,
   type ConnectOptions,
   type FlotillaClient,
   type WebSocketConstructor,
 } from "./contract.ts";
-import { openSession } from "./open_session.ts";
+import { Dialler, requireSocketUrl } from "./dialler.ts";
 
 /**
- * Connects to a node: resolves when its hello has come.
+ * Connects to a node, and follows the redirect of one that leaves: resolves when a hello has come. From then on the
+ * client reconnects by itself.
  *
  * @param url `ws:` or `wss:`; what identifies the user goes into its query.
  * @throws FlotillaError `unauthorized` where the node closes with 4001; `unsupported` where the server answers
@@ -23,27 +24,30 @@ import { openSession } from "./open_session.ts";
  */
 export async function connect(url: string | URL, options: ConnectOptions = {}): Promise<FlotillaClient> {
   const settings = settingsOf(options);
-  return new Client(await openSession(urlOf(url), settings, options.signal), settings);
+  const dialler = new Dialler(requireSocketUrl(url, shown(url)), settings);
+  return new Client(await dialler.dial(options.signal), dialler, settings);
 }
 
 function settingsOf(options: ConnectOptions): ClientSettings {
-  const { connectTimeoutMs = CONNECT_TIMEOUT_MS_DEFAULT, logger = silentLogger, clock = systemClock } =
-    options;
-  if (!Number.isInteger(connectTimeoutMs) || connectTimeoutMs < 1 || connectTimeoutMs > TIMER_MS_MAX) {
-    throw new FlotillaError(
-      "invalid-option",
-      `connectTimeoutMs must be a whole number from 1 to ${TIMER_MS_MAX}, not ${shown(connectTimeoutMs)}`,
-    );
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  const settings = {
+    ...CONNECT_DEFAULTS,
+    clock: systemClock,
+    random: systemRandom,
+    ...given,
+  } as ClientSettings;
+  for (
+    const name of ["connectTimeoutMs", "reconnectDelayMs", "reconnectDelayMsMax", "queueBytesMax"] as const
+  ) {
+    const value = settings[name];
+    const least = name === "queueBytesMax" ? 0 : 1;
+    if (Number.isInteger(value) && value >= least && value <= TIMER_MS_MAX) continue;
+    const rule = `must be a whole number from ${least} to ${TIMER_MS_MAX}`;
+    throw new FlotillaError("invalid-option", `connect: ${name} ${rule}, not ${shown(value)}`);
   }
   const { WebSocket = (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket } = options;
   if (WebSocket === undefined) {
     throw new FlotillaError("unsupported", "connect: this runtime has no WebSocket, and none was given");
   }
-  return { connectTimeoutMs, logger, clock, WebSocket };
-}
-
-function urlOf(given: string | URL): URL {
-  const url = URL.canParse(String(given)) ? new URL(given) : undefined;
-  if (url?.protocol === "ws:" || url?.protocol === "wss:") return url;
-  throw new FlotillaError("invalid-option", `connect: ${shown(given)} is no URL with ws: or wss:`);
+  return { ...settings, WebSocket };
 }

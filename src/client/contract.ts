@@ -2,8 +2,8 @@
  * The SDK client: one connection to a cluster, with messages both ways and streams from the cluster. It runs in
  * browsers, Deno, Bun and Node.
  *
- *   connect → openSession → Session ── Incoming (one a stream) → readable → the application
- *                             └──────→ Client (what the application holds)
+ *   connect → Dialler.dial → openSession → Session ── Incoming (one a stream) → readable → the application
+ *                                            └──────→ Client (what the application holds)
  *
  * A `Session` is one WebSocket with its streams and ends with it; a `Client` outlives sessions. May import: lib,
  * client_protocol.
@@ -11,10 +11,26 @@
 import type { Bytes } from "../lib/bytes.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Unsubscribe } from "../lib/events.ts";
-import type { Logger } from "../lib/logger.ts";
+import { type Logger, silentLogger } from "../lib/logger.ts";
+import type { Random } from "../lib/random.ts";
 import type { StandardWebSocket } from "../lib/standard_socket.ts";
 
-export const CONNECT_TIMEOUT_MS_DEFAULT = 10_000;
+export const CONNECT_DEFAULTS: Pick<
+  ClientSettings,
+  | "connectTimeoutMs"
+  | "reconnect"
+  | "reconnectDelayMs"
+  | "reconnectDelayMsMax"
+  | "queueBytesMax"
+  | "logger"
+> = {
+  connectTimeoutMs: 10_000,
+  reconnect: true,
+  reconnectDelayMs: 500,
+  reconnectDelayMsMax: 30_000,
+  queueBytesMax: 1_048_576,
+  logger: silentLogger,
+};
 
 /** A constructor of standard WebSockets, such as `globalThis.WebSocket`. */
 export type WebSocketConstructor = new (
@@ -28,19 +44,41 @@ export interface ConnectOptions {
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds from the call until the node has said hello. Default 10,000. */
   readonly connectTimeoutMs?: number | undefined;
+  /**
+   * Called before every attempt; what it returns is set in the query of the URL, also of one that a node redirects to:
+   * `{ token: await freshToken() }`. One that throws fails that attempt.
+   */
+  readonly query?:
+    | (() => Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>)
+    | undefined;
+  /** Whether to connect again after a connection was lost. Default true. */
+  readonly reconnect?: boolean | undefined;
+  /**
+   * Milliseconds of the first pause at most: pauses are drawn between 0 and this, doubled with every attempt. None
+   * where a node that leaves says where to go. Default 500.
+   */
+  readonly reconnectDelayMs?: number | undefined;
+  /** Milliseconds of the longest pause. Default 30,000. */
+  readonly reconnectDelayMsMax?: number | undefined;
+  /** Bytes of messages that wait while there is no connection; 0: they are refused. Default 1 MiB. */
+  readonly queueBytesMax?: number | undefined;
   /** Default: the runtime's own. */
   readonly WebSocket?: WebSocketConstructor | undefined;
   /** Hears of listeners that throw; `console` will do. Default: silent. */
   readonly logger?: Logger | undefined;
   /** Default: the runtime's clock. */
   readonly clock?: Clock | undefined;
+  /** For the pauses. Default: the runtime's. */
+  readonly random?: Random | undefined;
 }
 
-/** How a client ended. */
+/** How a connection, or a client, ended. */
 export interface ClientClose {
   /** A WebSocket close code: 1006 where the socket broke off, 1002 where this end found the other's wrong. */
   readonly code: number;
   readonly reason: string;
+  /** Where a leaving node has sent the client, if that was too long for the reason. */
+  readonly redirect?: string;
 }
 
 /** What a client tells. Subscribe as soon as `connect` has resolved, before waiting for anything else. */
@@ -49,6 +87,12 @@ export interface ClientEvents {
   readonly message: string | Bytes;
   /** A stream begins. Where nobody listens it is cancelled. A listener that does not want it cancels it. */
   readonly stream: IncomingStream;
+  /** The connection is lost, and will be made again. */
+  readonly disconnect: ClientClose;
+  /** An attempt will be made in so many milliseconds. */
+  readonly reconnecting: { readonly attempt: number; readonly delayMs: number };
+  /** There is a connection again; its id is another one unless the URL has it (`?id=`). */
+  readonly reconnect: { readonly connectionId: string; readonly nodeId: string };
   /** The client has ended; once, and nothing after it. */
   readonly close: ClientClose;
 }
@@ -59,13 +103,19 @@ export interface FlotillaClient extends AsyncDisposable {
   readonly connectionId: string;
   /** The node that holds the connection. */
   readonly nodeId: string;
+  /** Whether there is a connection now. */
+  readonly connected: boolean;
   /** Bytes handed to `send` that have not left this process yet. */
   readonly bufferedBytes: number;
   /** Streams that are arriving. */
   readonly openStreams: number;
   /** Resolves when the client has ended; never rejects. */
   readonly closed: Promise<ClientClose>;
-  /** Sends one message. False, and nothing is sent, when the client has ended. The bytes are copied. */
+  /**
+   * Sends one message; without a connection it waits for the next one, in order. False, and nothing is sent, when
+   * too many bytes wait or the client has ended. What was under way when a connection broke may be lost. The bytes
+   * are copied.
+   */
   send(data: string | Uint8Array): boolean;
   /** A listener that throws or rejects is told to the logger and harms nothing. */
   on<Name extends keyof ClientEvents>(name: Name, listener: (event: ClientEvents[Name]) => void): Unsubscribe;
@@ -122,7 +172,13 @@ export interface IncomingStream {
 /** ConnectOptions with every default applied, but for the signal. */
 export interface ClientSettings {
   readonly connectTimeoutMs: number;
+  readonly query: ConnectOptions["query"];
+  readonly reconnect: boolean;
+  readonly reconnectDelayMs: number;
+  readonly reconnectDelayMsMax: number;
+  readonly queueBytesMax: number;
   readonly WebSocket: WebSocketConstructor;
   readonly logger: Logger;
   readonly clock: Clock;
+  readonly random: Random;
 }

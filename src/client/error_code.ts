@@ -11,6 +11,7 @@ const CODES: Readonly<Record<ErrorCode, true>> = {
   malformed: true,
   "node-lost": true,
   "not-found": true,
+  closed: true,
   "no-leader": true,
   compacted: true,
   timeout: true,

@@ -14,6 +14,8 @@ import { Rate } from "./rate.ts";
 const CREDIT_BYTES = 131_072;
 /** Chunks count in the window too. */
 const CREDIT_CHUNKS = 1_024;
+/** A slow reader's progress is told so often, or the node would think that it has stopped. */
+const CREDIT_MS = 1_000;
 
 /** What a stream says to its node. After `cancelled` or `finished` it says nothing more. */
 export interface IncomingPort {
@@ -46,6 +48,7 @@ export class Incoming implements IncomingStream {
   #takenChunks = 0;
   #creditedBytes = 0;
   #creditedChunks = 0;
+  #creditedAt: number;
   #creditDue = false;
   #progressDue = false;
 
@@ -58,6 +61,7 @@ export class Incoming implements IncomingStream {
     this.#settings = settings;
     this.#events = new Emitter(settings.logger);
     this.#rate = new Rate(settings.clock.now());
+    this.#creditedAt = settings.clock.now();
     // With room for nothing of its own it pulls only for a read that waits, so that what it took, the reader took.
     this.readable = new ReadableStream<Bytes>({
       start: (controller) => void (this.#controller = controller),
@@ -182,7 +186,8 @@ export class Incoming implements IncomingStream {
     this.#progressed();
     if (this.#state !== "arriving") return;
     const isMuch = this.#rate.bytes - this.#creditedBytes >= CREDIT_BYTES ||
-      this.#takenChunks - this.#creditedChunks >= CREDIT_CHUNKS;
+      this.#takenChunks - this.#creditedChunks >= CREDIT_CHUNKS ||
+      this.#settings.clock.now() - this.#creditedAt >= CREDIT_MS;
     if (isMuch) this.#credit();
     else if (this.#takenChunks === this.#arrivedChunks && !this.#creditDue) {
       // More may arrive in this turn.
@@ -198,6 +203,7 @@ export class Incoming implements IncomingStream {
     if (this.#state !== "arriving" || this.#creditedChunks === this.#takenChunks) return;
     this.#creditedBytes = this.#rate.bytes;
     this.#creditedChunks = this.#takenChunks;
+    this.#creditedAt = this.#settings.clock.now();
     this.#port.credit(this.#creditedBytes, this.#creditedChunks);
   }
 

@@ -4,7 +4,7 @@ import { CLOSE } from "../lib/close_codes.ts";
 import { type ErrorCode, FlotillaError, reasonOf } from "../lib/errors.ts";
 import type { Socket, SocketEvents } from "../lib/socket.ts";
 import { type SocketEvent, wrapWebSocket } from "../lib/standard_socket.ts";
-import type { ClientSettings, WebSocketConstructor } from "./contract.ts";
+import type { ClientClose, ClientSettings, WebSocketConstructor } from "./contract.ts";
 import { Session } from "./session.ts";
 
 /**
@@ -104,7 +104,7 @@ class Attempt {
     try {
       const hello = typeof data === "string" ? undefined : decodeToClient(data);
       if (hello?.kind !== "hello") throw new FlotillaError("malformed", "the first message is no hello");
-      this.#session = new Session(this.#socket as Socket, hello, this.#settings);
+      this.#session = new Session(this.#socket as Socket, this.#url, hello, this.#settings);
     } catch (thrown) {
       return this.#fail("malformed", reasonOf(thrown), CLOSE.protocolError);
     }
@@ -113,14 +113,17 @@ class Attempt {
 
   #closedEarly(code: number, reason: string): void {
     const why = reason || this.#problem || "the connection was refused or broke off";
-    if (code === CLOSE.unauthorized) this.#fail("unauthorized", why);
-    else this.#fail("node-lost", code === 0 ? why : `${why} (${code})`);
+    const cause: ClientClose = { code, reason };
+    if (code === CLOSE.unauthorized) this.#fail("unauthorized", why, CLOSE.normal, cause);
+    else this.#fail("node-lost", code === 0 ? why : `${why} (${code})`, CLOSE.normal, cause);
   }
 
-  #fail(code: ErrorCode, problem: string, closeCode: number = CLOSE.normal): void {
+  #fail(code: ErrorCode, problem: string, closeCode: number = CLOSE.normal, cause?: ClientClose): void {
     if (!this.#settle()) return;
     const { protocol, host, pathname } = this.#url;
-    this.#reject(new FlotillaError(code, `connect to ${protocol}//${host}${pathname}: ${problem}`));
+    this.#reject(
+      new FlotillaError(code, `connect to ${protocol}//${host}${pathname}: ${problem}`, { cause }),
+    );
     if (this.#socket !== undefined) this.#socket.close(closeCode, problem);
     else this.#webSocket?.close();
   }

@@ -14,6 +14,9 @@ import type { ClientClose, ClientSettings, IncomingStream } from "./contract.ts"
 import { errorCodeOf } from "./error_code.ts";
 import { Incoming } from "./incoming.ts";
 
+/** What the standard says of a connection that broke off (RFC 6455, 7.1.5). */
+const DROPPED = 1006;
+
 /** What a node says first. */
 export type Hello = Extract<ToClient, { kind: "hello" }>;
 
@@ -33,17 +36,23 @@ export interface SessionEvents {
 export class Session {
   readonly connectionId: string;
   readonly nodeId: string;
+  /** Where it is connected. */
+  readonly url: URL;
   readonly #socket: Socket;
   readonly #settings: ClientSettings;
   readonly #streams = new Map<number, Incoming>();
   #events: SessionEvents | undefined;
   #held: (string | Bytes)[] = [];
   #closing = false;
+  #left = false;
+  /** Where the node that leaves has sent the client. */
+  #redirect: string | undefined;
   /** Why this end closes; what the socket says then matters no more. */
   #verdict: ClientClose | undefined;
   #end: ClientClose | undefined;
 
-  constructor(socket: Socket, hello: Hello, settings: ClientSettings) {
+  constructor(socket: Socket, url: URL, hello: Hello, settings: ClientSettings) {
+    this.url = url;
     this.connectionId = hello.connectionId;
     this.nodeId = hello.nodeId;
     this.#socket = socket;
@@ -56,6 +65,11 @@ export class Session {
 
   get openStreams(): number {
     return this.#streams.size;
+  }
+
+  /** This end has closed it. */
+  get left(): boolean {
+    return this.#left;
   }
 
   /** From now on `events` hears what comes. */
@@ -72,9 +86,15 @@ export class Session {
 
   close(code: number, reason: string): void {
     if (this.#closing) return;
-    this.#closing = true;
+    this.#left = this.#closing = true;
     this.#loseStreams("node-lost", "this client was closed");
     this.#socket.close(code, reason);
+  }
+
+  /** Cuts the socket. */
+  drop(reason: string): void {
+    this.#verdict = { code: DROPPED, reason };
+    this.#socket.terminate();
   }
 
   // --- From the socket ---
@@ -94,7 +114,7 @@ export class Session {
     const end = this.#verdict ?? close;
     this.#closing = true;
     this.#loseStreams("node-lost", `the connection closed with ${end.code} ${end.reason}`.trimEnd());
-    events.ended(end);
+    events.ended(this.#redirect === undefined ? end : { ...end, redirect: this.#redirect });
   }
 
   // --- Frames ---
@@ -113,6 +133,9 @@ export class Session {
     switch (frame.kind) {
       case "message":
         return events.message(frame.payload);
+      case "goodbye":
+        this.#redirect = frame.redirect;
+        return;
       case "hello":
         throw new FlotillaError("malformed", "read a binary message: a second hello");
       case "open": {
