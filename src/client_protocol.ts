@@ -9,7 +9,8 @@
  *   data       3 | stream u32 | payload
  *   end        4 | stream u32 | bytes u48 | digest u64   XXH64 of all payloads, seed 0
  *   abort      5 | stream u32 | JSON { code, message }   the stream ends here, unfinished
- *   goodbye    6 | JSON { redirect }                     the socket closes: go there
+ *   goodbye    6 | JSON { redirect }                     the last word of a node that leaves: the client closes,
+ *                                                        and goes there (null: wherever it knows)
  *   credit    16 | stream u32 | bytes u48 | chunks u48   client → node: what its reader has consumed so far
  *   cancel    17 | stream u32 | reason                   client → node: nothing more is wanted
  *   finished  18 | stream u32                            client → node: the end came, and all was there
@@ -61,7 +62,7 @@ export type ToClient =
   | { readonly kind: "data"; readonly stream: number; readonly payload: Bytes }
   | { readonly kind: "end"; readonly stream: number; readonly bytes: number; readonly digest: bigint }
   | { readonly kind: "abort"; readonly stream: number; readonly code: string; readonly message: string }
-  | { readonly kind: "goodbye"; readonly redirect: string };
+  | { readonly kind: "goodbye"; readonly redirect: string | null };
 
 export type FromClient =
   | { readonly kind: "message"; readonly payload: Bytes }
@@ -112,7 +113,7 @@ export function encodeAbort(stream: number, code: string, message: string): Byte
   return withText(numbered(KIND.abort, stream), JSON.stringify({ code, message }));
 }
 
-export function encodeGoodbye(redirect: string): Bytes {
+export function encodeGoodbye(redirect: string | null): Bytes {
   return withText(headed(KIND.goodbye), JSON.stringify({ redirect }));
 }
 
@@ -124,7 +125,10 @@ export function decodeToClient(frame: Bytes): ToClient {
     const { connectionId, nodeId } = jsonIn(frame, 1);
     return { kind: "hello", connectionId: String(connectionId), nodeId: String(nodeId) };
   }
-  if (kind === KIND.goodbye) return { kind: "goodbye", redirect: String(jsonIn(frame, 1)["redirect"]) };
+  if (kind === KIND.goodbye) {
+    const { redirect } = jsonIn(frame, 1);
+    return { kind: "goodbye", redirect: typeof redirect === "string" ? redirect : null };
+  }
   const stream = streamOf(frame);
   switch (kind) {
     case KIND.data:

@@ -1,4 +1,5 @@
-import type { Outbox } from "../connection/outbox.ts";
+import { closeSink, type Outbox } from "../connection/outbox.ts";
+import type { ConnectionSink } from "../connection/sink.ts";
 import type { LocalConnection } from "../directory/local.ts";
 import type { Clock } from "../lib/clock.ts";
 import { sleep } from "../lib/clock.ts";
@@ -8,13 +9,15 @@ import { CONTROL, type Session } from "../link/contract.ts";
 import type { DrainBatch, DrainProgress, DrainReport } from "./contract.ts";
 import { ARRIVED_SHARE, BATCH_MS_MAX, BATCH_SIZE_FIRST, nextBatchSize } from "./drain_pace.ts";
 import type { TargetCandidate } from "./rank_targets.ts";
-import { closeReason, redirectReason, redirectUrl } from "./redirect.ts";
+import { closeReason, redirectUrl } from "./redirect.ts";
 import { Spread } from "./spread.ts";
 
 /** How long peers may take to acknowledge that this node leaves. */
 const ANNOUNCE_MS_MAX = 1_000;
 /** How long the leadership may take to be handed over. */
 const HAND_OVER_MS_MAX = 2_000;
+/** How long an SDK client may take to close its socket after the goodbye. */
+const DEPART_MS_MAX = 2_000;
 /** Between two looks at who has arrived elsewhere. */
 const LOOK_MS = 20;
 /** When nobody arrived for so long, those who are missing are not waited for: they may be gone for good. */
@@ -53,6 +56,12 @@ interface Sent {
   readonly ownId: string | null;
 }
 
+interface Departing {
+  readonly sink: ConnectionSink;
+  readonly reason: string;
+  readonly since: number;
+}
+
 /** Moves a node's clients to the others: in batches, each as large as the others proved to bear. */
 export class Drain {
   readonly #context: DrainContext;
@@ -66,6 +75,8 @@ export class Drain {
   /** Connections of each target when somebody was last sent there, less those who arrived since. */
   readonly #counted = new Map<string, number>();
   #sizes: number = BATCH_SIZE_FIRST;
+  /** SDK clients that were told to go, the longest ago first. */
+  readonly #departing: Departing[] = [];
   #sent = 0;
   #refused = 0;
   #moved = 0;
@@ -105,6 +116,7 @@ export class Drain {
     await this.#awaitOthers(deadline);
     this.#context.abortStreams();
     this.#closeAll();
+    this.#closeDeparted(true);
     return this.#report(clock.now() - startedAt);
   }
 
@@ -152,12 +164,8 @@ export class Drain {
     const ownId = isOwn ? connectionId : null;
     const target = this.#spread.next();
     const url = this.#urlFor(target, endpoint, ownId);
-    // An SDK client can be told of any URL; the close reason may be too short for it.
-    if (url !== undefined && redirectReason(url) === undefined && outbox.sink.envelope !== undefined) {
-      const goodbye = encodeGoodbye(url);
-      outbox.send(goodbye, goodbye.byteLength, () => {});
-    }
-    outbox.close(CLOSE.leaving, closeReason(url));
+    if (outbox.sink.envelope === undefined) outbox.close(CLOSE.leaving, closeReason(url));
+    else this.#sayGoodbye(outbox, url);
     this.#sent++;
     if (target === undefined || url === undefined) {
       this.#refused++;
@@ -167,6 +175,26 @@ export class Drain {
     else this.#missing.set(ownId, { target, ownId });
     this.#targetOf(target).sent++;
     return true;
+  }
+
+  /**
+   * An SDK client closes its socket itself, behind the last of its messages; nothing follows the goodbye. It is also
+   * told where no close reason would hold the URL.
+   */
+  #sayGoodbye(outbox: Outbox, url: string | undefined): void {
+    const goodbye = encodeGoodbye(url ?? null);
+    outbox.send(goodbye, goodbye.byteLength, () => {});
+    outbox.finish();
+    this.#departing.push({ sink: outbox.sink, reason: closeReason(url), since: this.#context.clock.now() });
+  }
+
+  /** Closes what SDK clients have left open for too long. */
+  #closeDeparted(isEnd: boolean): void {
+    const now = this.#context.clock.now();
+    while (this.#departing[0] !== undefined && (isEnd || now - this.#departing[0].since >= DEPART_MS_MAX)) {
+      const { sink, reason } = this.#departing.shift() as Departing;
+      closeSink(sink, CLOSE.leaving, reason);
+    }
   }
 
   #urlFor(target: string | undefined, endpoint: string, ownId: string | null): string | undefined {
@@ -192,6 +220,7 @@ export class Drain {
 
   /** Who has been seen elsewhere: by id; those without one by how many more connections a target has. */
   #look(): void {
+    this.#closeDeparted(false);
     for (const [connectionId, { target }] of this.#missing) {
       const nodeId = this.#context.nodeOf(connectionId);
       if (nodeId === undefined || nodeId === this.#context.nodeId) continue;

@@ -187,9 +187,15 @@ export class Outbox {
   /** Hands over what is queued, then starts the closing handshake; new messages end `closed`. Idempotent. */
   close(code: number, reason: string): void {
     if (this.#state !== "open") return;
+    this.finish();
+    closeSink(this.sink, code, reason);
+  }
+
+  /** Hands over what is queued; new messages end `closed`. The socket stays open for the other side to close. */
+  finish(): void {
+    if (this.#state !== "open") return;
     this.#state = "closing";
     this.#pump(Infinity);
-    closeSink(this.sink, code, reason);
     this.#tellLeaving();
   }
 

@@ -216,13 +216,16 @@ describe("a node that leaves", () => {
     await sim.stop();
   });
 
-  test("tells an SDK client of a URL that no close reason holds", async () => {
+  test("tells an SDK client of any URL, and lets it close its socket itself", async () => {
     const { sim, nodes: [a] } = await three(73);
     const sink = new FakeSink(a.clock);
     const client = Object.assign(sink, { envelope: encodeMessage });
     const id = "x".repeat(120);
     a.cluster.registerConnection(id, { endpoint: "/ws", ownId: true }, client);
-    await leave(sim, a, 100);
+    const leaving = a.cluster.shutdown();
+    await sim.clock.advance(200);
+    expect(sink.closedWith).toBeUndefined();
+    await sim.settle(leaving);
     expect(sink.closedWith).toEqual({ code: 1001, reason: '{"reconnect":true}' });
     const [goodbye] = sink.received as Uint8Array[];
     expect(new TextDecoder().decode(goodbye?.subarray(1))).toMatch(
