@@ -77,7 +77,7 @@ export interface ClientClose {
   /** A WebSocket close code: 1006 where the socket broke off, 1002 where this end found the other's wrong. */
   readonly code: number;
   readonly reason: string;
-  /** Where a leaving node has sent the client, if that was too long for the reason. */
+  /** Where a leaving node has sent the client. */
   readonly redirect?: string;
 }
 

@@ -134,8 +134,7 @@ export class Session {
       case "message":
         return events.message(frame.payload);
       case "goodbye":
-        this.#redirect = frame.redirect;
-        return;
+        return this.#depart(frame.redirect);
       case "hello":
         throw new FlotillaError("malformed", "read a binary message: a second hello");
       case "open": {
@@ -159,6 +158,15 @@ export class Session {
         return incoming?.fail(errorCodeOf(frame.code), frame.message);
       }
     }
+  }
+
+  /** The node leaves, and takes what was sent before the socket closes. */
+  #depart(redirect: string | null): void {
+    this.#redirect = redirect ?? undefined;
+    this.#verdict = { code: CLOSE.leaving, reason: "the node leaves" };
+    this.#closing = true;
+    this.#loseStreams("node-lost", "the node leaves");
+    this.#socket.close(CLOSE.normal, "");
   }
 
   #incoming({ stream, head }: Extract<ToClient, { kind: "open" }>): Incoming {
