@@ -1,6 +1,6 @@
 /**
- * The SDK client as one module for browsers; runs on Bun, whose bundler it takes:
- * `bun scripts/client_bundle.mjs OUTFILE`. `npm:` stands in the sources for runtimes without node_modules; here it
+ * The SDK client as one module for browsers; runs on Bun, whose bundler it takes. The argument
+ * names the file to write. `npm:` stands in the sources for runtimes without node_modules; here it
  * names the same package once more.
  */
 import { dirname, join } from "node:path";

@@ -17,10 +17,10 @@ import { Dialler, requireSocketUrl } from "./dialler.ts";
  * client reconnects by itself.
  *
  * @param url `ws:` or `wss:`; what identifies the user goes into its query.
- * @throws FlotillaError `unauthorized` where the node closes with 4001; `unsupported` where the server answers
- * without the subprotocol `flotilla.v1`, or the runtime has no WebSocket; `malformed` for a node that breaks the
- * protocol; `timeout`, `aborted`, `invalid-option`; `node-lost` for everything else, an HTTP refusal included: no
- * browser tells those apart.
+ * @throws FlotillaError `unauthorized` where the node closes with 4001; `unsupported` where the server
+ * answers without the subprotocol `flotilla.v1`, or the runtime has no WebSocket; `malformed` for a node that
+ * breaks the protocol; `timeout`, `aborted`, `invalid-option`; `node-lost` for everything else, an HTTP
+ * refusal included: no browser tells those apart.
  */
 export async function connect(url: string | URL, options: ConnectOptions = {}): Promise<FlotillaClient> {
   const settings = settingsOf(options);

@@ -1,12 +1,12 @@
 /**
- * The SDK client: one connection to a cluster, with messages both ways and streams from the cluster. It runs in
- * browsers, Deno, Bun and Node.
+ * The SDK client: one connection to a cluster, with messages both ways and streams from the cluster. It runs
+ * in browsers, Deno, Bun and Node.
  *
  *   connect → Dialler.dial → openSession → Session ── Incoming (one a stream) → readable → the application
  *                                            └──────→ Client (what the application holds)
  *
- * A `Session` is one WebSocket with its streams and ends with it; a `Client` outlives sessions. May import: lib,
- * client_protocol.
+ * A `Session` is one WebSocket with its streams and ends with it; what it tells goes through the `Client`. May
+ * import: lib, client_protocol.
  */
 import type { Bytes } from "../lib/bytes.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -120,8 +120,8 @@ export interface FlotillaClient extends AsyncDisposable {
   /** A listener that throws or rejects is told to the logger and harms nothing. */
   on<Name extends keyof ClientEvents>(name: Name, listener: (event: ClientEvents[Name]) => void): Unsubscribe;
   /**
-   * Ends the client; what was sent still goes out, streams that are arriving fail with `node-lost`. `code` is 1000
-   * (the default) or 3000 to 4999, anything else goes as 4000; `reason` is cut to 123 bytes of UTF-8.
+   * Ends the client; what was sent still goes out, streams that are arriving fail with `node-lost`. `code` is
+   * 1000 (the default) or 3000 to 4999, anything else goes as 4000; `reason` is cut to 123 bytes of UTF-8.
    */
   close(code?: number, reason?: string): void;
 }
@@ -137,9 +137,9 @@ export interface IncomingProgress {
 }
 
 /**
- * Data of any length from the cluster. What the reader does not take holds the sender back, so that at most the
- * node's window (1 MiB where nothing else is said) waits here. A stream that nobody reads for long is ended by the
- * node.
+ * Data of any length from the cluster. What the reader does not take holds the sender back, so that at most
+ * the node's window (1 MiB where nothing else is said) waits here. A stream that nobody reads for long is
+ * ended by the node.
  */
 export interface IncomingStream {
   /** Unique on this connection. */
@@ -151,9 +151,9 @@ export interface IncomingStream {
   /** Whether the sender says that the bytes are UTF-8 text. */
   readonly isText: boolean;
   /**
-   * The data; a chunk is a view that begins inside of its buffer. It closes when everything is there and right, and
-   * else fails with a FlotillaError: `malformed` where count or digest is wrong, `node-lost` where the connection
-   * ended first, or with the code that the node gives. To cancel it tells the sender.
+   * The data; a chunk is a view that begins inside of its buffer. It closes when everything is there and
+   * right, and else fails with a FlotillaError: `malformed` where count or digest is wrong, `node-lost` where
+   * the connection ended first, or with the code that the node gives. To cancel it tells the sender.
    */
   readonly readable: ReadableStream<Bytes>;
   readonly progress: IncomingProgress;

@@ -8,14 +8,25 @@ import type { ClientSettings, IncomingProgress, IncomingStream } from "./contrac
 import { Rate } from "./rate.ts";
 
 /**
- * So much taken since the last credit is told at once: an eighth of the usual window, so that the sender need not
- * stop. Less is told when there is nothing left to take: in a smaller window the sender would wait for ever.
+ * So much taken since the last credit is told at once: an eighth of the usual window, so that the sender need
+ * not stop. Less is told when there is nothing left to take: in a smaller window the sender would wait for
+ * ever. Deno's own WebSocket holds a small write until the one before it is answered; the data that a credit
+ * sets free answers it, so that even a sender that waits for each credit does not feel that.
  */
 const CREDIT_BYTES = 131_072;
 /** Chunks count in the window too. */
 const CREDIT_CHUNKS = 1_024;
 /** A slow reader's progress is told so often, or the node would think that it has stopped. */
 const CREDIT_MS = 1_000;
+
+/**
+ * Of less than that, so many credits in a slot of time are prompt; those behind wait a little for more to be
+ * told with them: where each message has a turn of its own (browsers, Bun) a quick reader would answer every
+ * chunk. A stream with fewer never needs a timer, which a page in the background gets once a minute.
+ */
+const PROMPT_CREDITS_MAX = 32;
+const PROMPT_SLOT_MS = 100;
+const LATE_CREDIT_MS = 4;
 
 /** What a stream says to its node. After `cancelled` or `finished` it says nothing more. */
 export interface IncomingPort {
@@ -50,6 +61,8 @@ export class Incoming implements IncomingStream {
   #creditedChunks = 0;
   #creditedAt: number;
   #creditDue = false;
+  #promptCredits = 0;
+  #promptUntil = 0;
   #progressDue = false;
 
   constructor(id: number, head: StreamHead, port: IncomingPort, settings: ClientSettings) {
@@ -62,7 +75,7 @@ export class Incoming implements IncomingStream {
     this.#events = new Emitter(settings.logger);
     this.#rate = new Rate(settings.clock.now());
     this.#creditedAt = settings.clock.now();
-    // With room for nothing of its own it pulls only for a read that waits, so that what it took, the reader took.
+    // With room for nothing of its own it pulls only for a read that waits: what it took, the reader took.
     this.readable = new ReadableStream<Bytes>({
       start: (controller) => void (this.#controller = controller),
       pull: () => this.#pull(),
@@ -182,21 +195,30 @@ export class Incoming implements IncomingStream {
 
   #took(bytes: number): void {
     this.#takenChunks++;
-    this.#rate.add(bytes, this.#settings.clock.now());
+    const now = this.#settings.clock.now();
+    this.#rate.add(bytes, now);
     this.#progressed();
     if (this.#state !== "arriving") return;
     const isMuch = this.#rate.bytes - this.#creditedBytes >= CREDIT_BYTES ||
       this.#takenChunks - this.#creditedChunks >= CREDIT_CHUNKS ||
-      this.#settings.clock.now() - this.#creditedAt >= CREDIT_MS;
+      now - this.#creditedAt >= CREDIT_MS;
     if (isMuch) this.#credit();
-    else if (this.#takenChunks === this.#arrivedChunks && !this.#creditDue) {
-      // More may arrive in this turn.
-      this.#creditDue = true;
-      queueMicrotask(() => {
-        this.#creditDue = false;
-        if (this.#takenChunks === this.#arrivedChunks) this.#credit();
-      });
+    else if (this.#takenChunks === this.#arrivedChunks && !this.#creditDue) this.#creditSoon(now);
+  }
+
+  #creditSoon(now: number): void {
+    this.#creditDue = true;
+    const give = (): void => {
+      this.#creditDue = false;
+      if (this.#takenChunks === this.#arrivedChunks) this.#credit();
+    };
+    if (now >= this.#promptUntil) {
+      this.#promptUntil = now + PROMPT_SLOT_MS;
+      this.#promptCredits = 0;
     }
+    // In a microtask: more may arrive in this turn.
+    if (++this.#promptCredits <= PROMPT_CREDITS_MAX) queueMicrotask(give);
+    else this.#settings.clock.timer(LATE_CREDIT_MS, give);
   }
 
   #credit(): void {

@@ -8,8 +8,8 @@ import type { ClientClose, ClientSettings, WebSocketConstructor } from "./contra
 import { Session } from "./session.ts";
 
 /**
- * A socket to `url`, open, its node's hello read; not started yet. Rejects as `connect` does, and leaves no socket
- * open then. The query of the URL is in no message: it may be a credential.
+ * A socket to `url`, open, its node's hello read; not started yet. Rejects as `connect` does, and leaves no
+ * socket open then. The query of the URL is in no message: it may be a credential.
  */
 export function openSession(url: URL, settings: ClientSettings, signal?: AbortSignal): Promise<Session> {
   return new Promise((resolve, reject) => {

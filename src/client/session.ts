@@ -30,8 +30,8 @@ export interface SessionEvents {
 }
 
 /**
- * One socket, from the node's hello until it closes. What comes before `start` waits, the end included: whoever
- * waits for the session can be slower than the messages behind the hello.
+ * One socket, from the node's hello until it closes. What comes before `start` waits, the end included:
+ * whoever waits for the session can be slower than the messages behind the hello.
  */
 export class Session {
   readonly connectionId: string;

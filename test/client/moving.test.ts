@@ -1,6 +1,6 @@
 /** Clients of the SDK and a node that leaves, over real sockets. */
 import { afterEach, describe, expect, test } from "bun:test";
-import { createCluster, type Listener, serve, type ServableCluster } from "../../mod.ts";
+import { createCluster, type Listener, type ServableCluster, serve } from "../../mod.ts";
 import { connect } from "../../src/client/connect.ts";
 import type { FlotillaClient } from "../../src/client/contract.ts";
 import { until } from "../support/until.ts";
@@ -39,18 +39,28 @@ let heard: string[] = [];
 async function threeNodes(): Promise<[Node, Node, Node]> {
   heard = [];
   const three = [await startNode("a"), await startNode("b"), await startNode("c")] as [Node, Node, Node];
-  await until("all nodes have met", () =>
-    three.every(({ cluster }) => cluster.view().nodes.filter(({ status }) => status === "up").length === 3));
+  await until(
+    "all nodes have met",
+    () =>
+      three.every(({ cluster }) => cluster.view().nodes.filter(({ status }) => status === "up").length === 3),
+  );
   return three;
 }
 
-async function connectTo({ url }: Node, id: string, listeners: Partial<{ events: string[] }> = {}): Promise<FlotillaClient> {
+async function connectTo(
+  { url }: Node,
+  id: string,
+  listeners: Partial<{ events: string[] }> = {},
+): Promise<FlotillaClient> {
   const client = await connect(`${url}/ws?id=${id}`, { reconnectDelayMs: 50 });
   clients.push(client);
   const events = listeners.events;
   if (events !== undefined) {
     client.on("disconnect", ({ code }) => void events.push(`disconnect ${code}`));
-    client.on("reconnect", ({ connectionId, nodeId }) => void events.push(`reconnect ${connectionId} at ${nodeId}`));
+    client.on(
+      "reconnect",
+      ({ connectionId, nodeId }) => void events.push(`reconnect ${connectionId} at ${nodeId}`),
+    );
     client.on("close", ({ code }) => void events.push(`close ${code}`));
     client.on("message", (data) => void events.push(`message ${String(data)}`));
   }
@@ -69,7 +79,9 @@ describe("a client of a node that leaves", () => {
     await until("it is back", () => client.connected && client.nodeId !== "a");
     clearInterval(sending);
     await until("all have arrived", () => heard.length === sent);
-    expect(heard.map((line) => line.replace(/^\w+ alice message /, ""))).toEqual([...Array(sent).keys()].map(String));
+    expect(heard.map((line) => line.replace(/^\w+ alice message /, ""))).toEqual(
+      [...Array(sent).keys()].map(String),
+    );
     expect(report).toMatchObject({ moved: 1, refused: 0, timedOut: 0 });
     expect(events).toEqual(["disconnect 1001", `reconnect alice at ${client.nodeId}`]);
     expect(await b.cluster.routeText("alice", "welcome")).toBe(true);
@@ -95,18 +107,26 @@ describe("a client of a node that leaves", () => {
     expect(a.cluster.view().connections.total).toBe(2);
   }, PATIENCE_MS);
 
-  test("finds another way when its node dies and its home is gone: it waits for it to come back", async () => {
-    const [a] = await threeNodes();
-    const events: string[] = [];
-    const client = await connectTo(a, "alice", { events });
-    const { port } = a.listener;
-    nodes.splice(nodes.indexOf(a), 1);
-    await a.cluster.shutdown({ force: true });
-    await a.listener.close();
-    await until("it has been moved", () => events.some((event) => event.startsWith("reconnect alice")), 10_000);
-    expect(port).toBeGreaterThan(0);
-    expect(client.nodeId).not.toBe("a");
-  }, PATIENCE_MS);
+  test(
+    "finds another way when its node dies and its home is gone: it waits for it to come back",
+    async () => {
+      const [a] = await threeNodes();
+      const events: string[] = [];
+      const client = await connectTo(a, "alice", { events });
+      const { port } = a.listener;
+      nodes.splice(nodes.indexOf(a), 1);
+      await a.cluster.shutdown({ force: true });
+      await a.listener.close();
+      await until(
+        "it has been moved",
+        () => events.some((event) => event.startsWith("reconnect alice")),
+        10_000,
+      );
+      expect(port).toBeGreaterThan(0);
+      expect(client.nodeId).not.toBe("a");
+    },
+    PATIENCE_MS,
+  );
 
   test("does not come back when it was replaced, refused or closed on purpose", async () => {
     const [a, b] = await threeNodes();
