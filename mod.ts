@@ -92,6 +92,16 @@ export type {
   UpgradeOptions,
 } from "./src/server/contract.ts";
 export type { Identity, RouteOptions, ServedCluster, Serving } from "./src/server/serving.ts";
+export { connect } from "./src/client/connect.ts";
+export type {
+  ClientClose,
+  ClientEvents,
+  ConnectOptions,
+  FlotillaClient,
+  IncomingProgress,
+  IncomingStream,
+  WebSocketConstructor,
+} from "./src/client/contract.ts";
 export type { Socket, SocketEvents } from "./src/lib/socket.ts";
 export type { StandardWebSocket } from "./src/lib/standard_socket.ts";
 export { CLOSE } from "./src/lib/close_codes.ts";

@@ -1,6 +1,7 @@
 /**
  * `npm pack` runs this first: JavaScript and declarations into dist/, because Deno and Node refuse TypeScript in
  * node_modules. dist/index.js looks at the Node version before anything else of the package is evaluated.
+ * dist/client.js is the SDK client alone, in one file without imports.
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -35,7 +36,7 @@ const options = {
     noUnusedParameters: false,
   },
   extends: "./tsconfig.json",
-  include: ["mod.ts"],
+  include: ["mod.ts", "src/client/mod.ts"],
 };
 
 await run(() => {
@@ -46,6 +47,11 @@ await run(() => {
   const built = spawnSync(tool("tsc"), ["-p", config], { cwd: root, stdio: "inherit" });
   rmSync(config);
   if (built.status !== 0) throw new Error("tsc found errors; nothing was packed");
+  const client = join(root, "dist", "client.js");
+  const bundled = spawnSync(tool("bun"), [join(root, "scripts/client_bundle.mjs"), client], {
+    stdio: "inherit",
+  });
+  if (bundled.status !== 0) throw new Error("the client could not be bundled; nothing was packed");
   writeFileSync(join(root, "dist", "require-node.js"), requireNode);
   writeFileSync(join(root, "dist", "index.js"), 'import "./require-node.js";\nexport * from "./mod.js";\n');
   return process.exitCode ?? 0;

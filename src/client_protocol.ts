@@ -123,7 +123,11 @@ export function decodeToClient(frame: Bytes): ToClient {
   if (kind === KIND.message) return { kind: "message", payload: frame.subarray(1) };
   if (kind === KIND.hello) {
     const { connectionId, nodeId } = jsonIn(frame, 1);
-    return { kind: "hello", connectionId: String(connectionId), nodeId: String(nodeId) };
+    return {
+      kind: "hello",
+      connectionId: text("connectionId", connectionId),
+      nodeId: text("nodeId", nodeId),
+    };
   }
   if (kind === KIND.goodbye) {
     const { redirect } = jsonIn(frame, 1);
@@ -133,18 +137,15 @@ export function decodeToClient(frame: Bytes): ToClient {
   switch (kind) {
     case KIND.data:
       return { kind: "data", stream, payload: frame.subarray(DATA_HEADER_BYTES) };
-    case KIND.open: {
-      const { text, totalBytes, metadata } = jsonIn(frame, 5);
-      const total = typeof totalBytes === "number" ? totalBytes : null;
-      return { kind: "open", stream, head: { text: text === true, totalBytes: total, metadata } };
-    }
+    case KIND.open:
+      return { kind: "open", stream, head: headIn(jsonIn(frame, 5)) };
     case KIND.end: {
       const view = sized(frame, END_BYTES);
       return { kind: "end", stream, bytes: getUint48(view, 5), digest: view.getBigUint64(11) };
     }
     case KIND.abort: {
       const { code, message } = jsonIn(frame, 5);
-      return { kind: "abort", stream, code: String(code), message: String(message) };
+      return { kind: "abort", stream, code: text("code", code), message: text("message", message) };
     }
     default:
       throw malformed(`it is of kind ${kind}`);
@@ -241,6 +242,19 @@ function jsonIn(frame: Bytes, at: number): Readonly<Record<string, unknown>> {
   }
   if (typeof value !== "object" || value === null) throw malformed(`${shown(text)} is no JSON object`);
   return value as Record<string, unknown>;
+}
+
+function headIn({ text, totalBytes, metadata }: Readonly<Record<string, unknown>>): StreamHead {
+  if (typeof text !== "boolean") throw malformed(`its text is ${shown(text)}, neither true nor false`);
+  if (totalBytes !== null && !(Number.isSafeInteger(totalBytes) && (totalBytes as number) >= 0)) {
+    throw malformed(`its totalBytes is ${shown(totalBytes)}`);
+  }
+  return { text, totalBytes: totalBytes as number | null, metadata: metadata ?? null };
+}
+
+function text(name: string, value: unknown): string {
+  if (typeof value !== "string") throw malformed(`its ${name} is ${shown(value)}, not a text`);
+  return value;
 }
 
 function malformed(problem: string): FlotillaError {

@@ -23,9 +23,10 @@ export class Emitter<Events extends object> {
     return () => void listeners.delete(listener as (event: never) => void);
   }
 
-  emit<Name extends keyof Events>(name: Name, event: Events[Name]): void {
+  /** Whether anybody listens. */
+  emit<Name extends keyof Events>(name: Name, event: Events[Name]): boolean {
     const listeners = this.#listeners.get(name) as Set<(event: Events[Name]) => unknown> | undefined;
-    if (listeners === undefined) return;
+    if (listeners === undefined || listeners.size === 0) return false;
     for (const listener of [...listeners]) {
       try {
         const returned = listener(event);
@@ -34,6 +35,7 @@ export class Emitter<Events extends object> {
         this.#report(name, thrown);
       }
     }
+    return true;
   }
 
   #report(name: keyof Events, thrown: unknown): void {

@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import process from "node:process";
-import { createCluster, flotillaRoutes, listen, type StreamOptions } from "../../../mod.ts";
+import { connect, createCluster, flotillaRoutes, listen, type StreamOptions } from "../../../mod.ts";
 import { Hono } from "../../../src/lib/hono.ts";
 import { until } from "../../support/until.ts";
 import { RandomSource } from "./random_source.ts";
