@@ -84,7 +84,7 @@ describe.skipIf(withoutBrowser)("a page in a browser", () => {
       await until("it streams", () => pulled > 20);
       await page.context().close();
       expect(await streaming).toMatchObject({ outcome: "closed" });
-      expect(String(cancelled)).toContain("closed");
+      await until("the source is told", () => String(cancelled).includes("closed"));
     }, PATIENCE_MS);
   });
 });

@@ -80,9 +80,7 @@ describe("leaving", () => {
       await killed.child.ended();
       if (killed !== leaving) expect((await leaving.child.ended(60_000)).code).toBe(0);
       // Who was sent to a node that is gone goes home, so home must be there again.
-      for (const node of [leaving, killed]) {
-        if (node === leaving || killed !== leaving) await node.start(fleet.others(node));
-      }
+      for (const node of new Set([leaving, killed])) await node.start(fleet.others(node));
       await fleet.whole();
       await until("all clients are connected", () => fleet.connected === CLIENTS, BACK_MS);
       const { repeated, reordered } = await fleet.account();
