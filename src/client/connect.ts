@@ -16,15 +16,21 @@ import { Dialler, requireSocketUrl } from "./dialler.ts";
  * Connects to a node, and follows the redirect of one that leaves: resolves when a hello has come. From then on the
  * client reconnects by itself.
  *
- * @param url `ws:` or `wss:`; what identifies the user goes into its query.
+ * @param url `ws:` or `wss:`; what identifies the user goes into its query. Of several, the next one is
+ * tried when one cannot be reached.
  * @throws FlotillaError `unauthorized` where the node closes with 4001; `unsupported` where the server
  * answers without the subprotocol `flotilla.v1`, or the runtime has no WebSocket; `malformed` for a node that
  * breaks the protocol; `timeout`, `aborted`, `invalid-option`; `node-lost` for everything else, an HTTP
  * refusal included: no browser tells those apart.
  */
-export async function connect(url: string | URL, options: ConnectOptions = {}): Promise<FlotillaClient> {
+export async function connect(
+  url: string | URL | readonly (string | URL)[],
+  options: ConnectOptions = {},
+): Promise<FlotillaClient> {
   const settings = settingsOf(options);
-  const dialler = new Dialler(requireSocketUrl(url, shown(url)), settings);
+  const urls = (Array.isArray(url) ? url : [url]) as readonly (string | URL)[];
+  if (urls.length === 0) throw new FlotillaError("invalid-option", "connect: there is no URL");
+  const dialler = new Dialler(urls.map((each) => requireSocketUrl(each, shown(each))), settings);
   return new Client(await dialler.dial(options.signal), dialler, settings);
 }
 

@@ -1,4 +1,4 @@
-import { FlotillaError } from "../lib/errors.ts";
+import { type ErrorCode, FlotillaError } from "../lib/errors.ts";
 import { afterClose, socketUrl } from "./after_close.ts";
 import type { ClientClose, ClientSettings } from "./contract.ts";
 import { openSession } from "./open_session.ts";
@@ -7,16 +7,21 @@ import type { Session } from "./session.ts";
 /** So many redirects in a row are followed; then the client begins again where it was told to connect at first. */
 const REDIRECTS_MAX = 5;
 
-/** Makes sessions: at home, the URL that `connect` was given, or where a leaving node has sent the client. */
+/** What another node may do better. */
+const ELSEWHERE: ReadonlySet<ErrorCode> = new Set(["node-lost", "timeout"]);
+
+/** Makes sessions: at home, one of the URLs that `connect` was given, or where a leaving node has sent the client. */
 export class Dialler {
-  readonly #home: URL;
+  readonly #homes: readonly URL[];
+  /** Which of them is next. */
+  #home = 0;
   readonly #settings: ClientSettings;
   #redirect: URL | undefined;
   /** Since a session was stable. */
   #redirects = 0;
 
-  constructor(home: URL, settings: ClientSettings) {
-    this.#home = home;
+  constructor(homes: readonly URL[], settings: ClientSettings) {
+    this.#homes = homes;
     this.#settings = settings;
   }
 
@@ -31,17 +36,20 @@ export class Dialler {
     this.#redirects = 0;
   }
 
-  /** Connects; follows the redirects of nodes that leave. Rejects as `connect` does. */
+  /** Connects, trying every home once; follows the redirects of nodes that leave. Rejects as `connect` does. */
   async dial(signal: AbortSignal | undefined): Promise<Session> {
-    for (;;) {
-      const url = this.#redirect ?? this.#home;
+    for (let failures = 0;;) {
+      const url = this.#redirect ?? this.#homes[this.#home] as URL;
       this.#redirect = undefined;
       try {
         return await openSession(await this.#withQuery(url), this.#settings, signal);
       } catch (thrown) {
         const close = closeOf(thrown);
         const next = close === undefined ? undefined : afterClose(close, url);
-        if (next?.kind !== "redirect" || !this.redirect(next.url)) throw thrown;
+        if (next?.kind === "redirect" && this.redirect(next.url)) continue;
+        this.#home = (this.#home + 1) % this.#homes.length;
+        const mayHelp = thrown instanceof FlotillaError && ELSEWHERE.has(thrown.code);
+        if (!mayHelp || ++failures >= this.#homes.length) throw thrown;
       }
     }
   }

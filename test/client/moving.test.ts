@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { createCluster, type Listener, type ServableCluster, serve } from "../../mod.ts";
 import { connect } from "../../src/client/connect.ts";
 import type { FlotillaClient } from "../../src/client/contract.ts";
+import { freePort } from "../support/free_port.ts";
 import { until } from "../support/until.ts";
 
 const PATIENCE_MS = 20_000;
@@ -127,6 +128,18 @@ describe("a client of a node that leaves", () => {
     },
     PATIENCE_MS,
   );
+
+  test("tries its other homes when one is not there", async () => {
+    const [a, b] = await threeNodes();
+    const gone = `ws://127.0.0.1:${await freePort()}/ws?id=carol`;
+    const client = await connect([gone, `${b.url}/ws?id=carol`, `${a.url}/ws?id=carol`], {
+      reconnectDelayMs: 50,
+    });
+    clients.push(client);
+    expect(client.nodeId).toBe("b");
+    await b.listener.close();
+    await until("it is at another home", () => client.connected && client.nodeId === "a", 10_000);
+  }, PATIENCE_MS);
 
   test("does not come back when it was replaced, refused or closed on purpose", async () => {
     const [a, b] = await threeNodes();

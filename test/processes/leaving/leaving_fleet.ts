@@ -61,7 +61,10 @@ class Follower {
   }
 
   async connect(url: string): Promise<void> {
-    const client = await connect(`${url}/ws?id=${this.id}`, { reconnectDelayMs: 100 });
+    const client = await connect(`${url}/ws?id=${this.id}`, {
+      reconnectDelayMs: 100,
+      reconnectDelayMsMax: 1_000,
+    });
     this.client = client;
     client.on("message", (data) => void this.received.push(Number(data)));
     client.on("disconnect", () => void (this.#lostAt = performance.now()));
