@@ -59,6 +59,11 @@ export function socketOrigin(text: string): string | undefined {
   return `${protocol}//${host}`;
 }
 
+/** Whether nobody can see or touch what travels there: it stays on this machine, or under TLS. */
+export function isPrivateUrl(url: string): boolean {
+  return isLoopbackUrl(url) || url.startsWith("wss:");
+}
+
 /** Whether `url` leads to this machine itself. */
 export function isLoopbackUrl(url: string): boolean {
   const { hostname } = new URL(url);

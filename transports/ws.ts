@@ -25,7 +25,7 @@ import type {
   TransportFeature,
   TransportSink,
 } from "../src/transport.ts";
-import { isLoopbackUrl, type NodeAddress, socketOrigin } from "./node_list.ts";
+import { isLoopbackUrl, isPrivateUrl, type NodeAddress, socketOrigin } from "./node_list.ts";
 import { AddressBook } from "./ws_addresses.ts";
 import type { DialLoop } from "./ws_dial_loop.ts";
 import { encodeHello, type Hello } from "./ws_hello.ts";
@@ -318,6 +318,5 @@ export class WsTransport implements ClusterTransport, SocketAcceptor, NodeLister
 
 /** What is known of the other end of a socket that was dialled. */
 function remoteEnd(url: string): RemoteEnd {
-  const sameHost = isLoopbackUrl(url);
-  return { address: url, sameHost, private: sameHost || url.startsWith("wss:") };
+  return { address: url, sameHost: isLoopbackUrl(url), private: isPrivateUrl(url) };
 }

@@ -5,6 +5,7 @@ import type { Logger } from "../src/lib/logger.ts";
 import { Backoff } from "../src/lib/backoff.ts";
 import { jittered, type Random } from "../src/lib/random.ts";
 import type { Socket, SocketEvents } from "../src/lib/socket.ts";
+import { isPrivateUrl } from "./node_list.ts";
 
 const DIAL_TIMEOUT_MS = 5_000;
 /** The pause before the second attempt; it doubles with every failure. */
@@ -107,7 +108,7 @@ export class DialLoop {
         return this.#options.opened(socket, this, holdsSmallWrites);
       },
       failed: (reason) => this.#retry(reason),
-    }, { clock, logger, timeoutMs: DIAL_TIMEOUT_MS });
+    }, { clock, logger, timeoutMs: DIAL_TIMEOUT_MS, zeroMask: isPrivateUrl(this.url) });
   }
 
   #retry(reason: string): void {

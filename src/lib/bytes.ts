@@ -25,6 +25,15 @@ export function concatBytes(...parts: readonly Uint8Array[]): Bytes {
   return out;
 }
 
+/** Shorter bytes are copied: Bun makes the `buffer` of a small array only when asked, at more than a copy costs. */
+const COPIED_BYTES_MAX = 4_096;
+
+/** A plain Uint8Array over memory that nobody else has: `bytes` itself where it is all of its buffer, else a copy. */
+export function ownBytes(bytes: Uint8Array<ArrayBuffer>): Bytes {
+  const isWhole = bytes.byteLength > COPIED_BYTES_MAX && bytes.byteLength === bytes.buffer.byteLength;
+  return isWhole ? new Uint8Array(bytes.buffer) : new Uint8Array(bytes);
+}
+
 export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

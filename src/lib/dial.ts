@@ -24,6 +24,8 @@ export interface DialOptions {
   readonly timeoutMs: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly protocols?: readonly string[];
+  /** Nobody stands between: see `ClientWebSocketOptions`. Default false. */
+  readonly zeroMask?: boolean;
 }
 
 /** An attempt that is under way. */
@@ -37,7 +39,7 @@ export type Dialer = (url: string, handlers: DialHandlers, options: DialOptions)
 
 /** Opens a client WebSocket of the runtime to `url` (`ws:` or `wss:`). */
 export const dial: Dialer = (url, handlers, options) => {
-  const { clock, timeoutMs, headers = {}, protocols = [] } = options;
+  const { clock, timeoutMs, headers = {}, protocols = [], zeroMask } = options;
   let ws: StandardWebSocket | undefined;
   let holdsSmallWrites = false;
   let reason = "";
@@ -85,7 +87,7 @@ export const dial: Dialer = (url, handlers, options) => {
     ws.addEventListener("open", onOpen);
     ws.addEventListener("close", onClose);
   };
-  openClientWebSocket(url, { headers, protocols }, take).catch((thrown) => fail(reasonOf(thrown)));
+  openClientWebSocket(url, { headers, protocols, zeroMask }, take).catch((thrown) => fail(reasonOf(thrown)));
   return {
     cancel() {
       if (settle()) ws?.close();

@@ -21,11 +21,17 @@ export interface Session {
   /**
    * Hands a frame over. It leaves in this turn's packets if window and congestion allow, else as soon as they do.
    * `frame` must not be changed afterwards; it reaches the service registered for `port` on the other side.
+   * `head`, some bytes, is to stand before it, so that nobody need copy long content to put them there.
    * - `sent`: taken; delivered exactly once, unless the session ends (`down`).
    * - `full`: not taken, the lane's queue is over its bound in bytes; `writable` will be announced. Never for CONTROL.
    * - `ended`: not taken, the session has ended.
    */
-  send(lane: Lane, port: number, frame: Uint8Array<ArrayBuffer>): SendResult;
+  send(
+    lane: Lane,
+    port: number,
+    frame: Uint8Array<ArrayBuffer>,
+    head?: Uint8Array<ArrayBuffer>,
+  ): SendResult;
   /** Hands a datagram over: goes at once, at most once, unordered; false if it does not fit one packet or cannot go now. */
   datagram(port: number, payload: Uint8Array<ArrayBuffer>): boolean;
   /** Bytes of frames on this lane not yet acknowledged by the peer's link. */

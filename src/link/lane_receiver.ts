@@ -37,13 +37,13 @@ export class LaneReceiver {
     this.#take(fragment);
     for (let held = this.#early.get(this.#next); held !== undefined; held = this.#early.get(this.#next)) {
       this.#early.delete(held.sequence);
-      this.#earlyBytes -= weightOf(held.payload);
+      this.#earlyBytes -= weightOf(held.payload.byteLength);
       this.#take(held);
     }
   }
 
   #keepEarly(fragment: Fragment): void {
-    this.#earlyBytes += weightOf(fragment.payload);
+    this.#earlyBytes += weightOf(fragment.payload.byteLength);
     // A sender may always have one fragment outstanding, however small its window.
     if (this.#earlyBytes > this.windowBytes + FRAGMENT_BYTES_MAX) {
       throw new FlotillaError("malformed", `the peer sent ${this.#earlyBytes} bytes ahead of a gap`);

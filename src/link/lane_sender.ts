@@ -53,27 +53,31 @@ export class LaneSender {
     return this.#lost.size > 0;
   }
 
-  push(port: number, frame: Bytes): void {
-    const total = frame.byteLength;
+  /** `head` stands before the frame. */
+  push(port: number, frame: Bytes, head?: Bytes): void {
+    const headBytes = head === undefined ? 0 : head.byteLength;
+    const length = frame.byteLength;
     let at = 0;
     do {
-      const end = Math.min(total, at + this.#fragmentBytesMax);
-      const payload = at === 0 && end === total ? frame : frame.subarray(at, end);
-      this.#cutOffset += weightOf(payload);
+      const before = at === 0 ? headBytes : 0;
+      const end = Math.min(length, at + this.#fragmentBytesMax - before);
+      const payload = at === 0 && end === length ? frame : frame.subarray(at, end);
+      this.#cutOffset += weightOf(before + payload.byteLength);
       this.#queue.pushBack({
         lane: this.#lane,
         sequence: this.#nextSequence++,
         port,
-        total,
+        total: headBytes + length,
         first: at === 0,
-        last: end === total,
+        last: end === length,
+        head: at === 0 ? head : undefined,
         payload,
         endOffset: this.#cutOffset,
         acknowledged: false,
         packet: -1,
       });
       at = end;
-    } while (at < total);
+    } while (at < length);
   }
 
   /** What to send next: lost fragments first, then new ones while the window allows. Does not take it. */

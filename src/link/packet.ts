@@ -56,12 +56,14 @@ export interface Fragment {
   readonly total: number;
   readonly first: boolean;
   readonly last: boolean;
+  /** Stands before the payload; only where it goes out. */
+  readonly head?: Bytes | undefined;
   readonly payload: Bytes;
 }
 
 /** What a fragment counts for in windows and queues: its payload and what it costs to hold it. */
-export function weightOf(payload: Uint8Array): number {
-  return payload.byteLength + 64;
+export function weightOf(payloadBytes: number): number {
+  return payloadBytes + 64;
 }
 
 export interface Datagram {
@@ -97,7 +99,11 @@ export function datagramBytes(payloadBytes: number): number {
 
 export function fragmentBytes(fragment: Fragment): number {
   return 11 + (fragment.first ? 1 : 0) + (fragment.first && !fragment.last ? 4 : 0) +
-    fragment.payload.byteLength;
+    payloadBytes(fragment);
+}
+
+function payloadBytes({ head, payload }: Fragment): number {
+  return head === undefined ? payload.byteLength : head.byteLength + payload.byteLength;
 }
 
 /** The longest header a fragment can have. */
@@ -161,12 +167,16 @@ export function encodePacket(
     out[at] = ITEM_FRAGMENT | fragment.lane | (fragment.first ? FRAGMENT_FIRST : 0) |
       (fragment.last ? FRAGMENT_LAST : 0);
     setUint48(view, at + 1, fragment.sequence);
-    view.setUint32(at + 7, fragment.payload.byteLength);
+    view.setUint32(at + 7, payloadBytes(fragment));
     at += 11;
     if (fragment.first) out[at++] = fragment.port;
     if (fragment.first && !fragment.last) {
       view.setUint32(at, fragment.total);
       at += 4;
+    }
+    if (fragment.head !== undefined) {
+      out.set(fragment.head, at);
+      at += fragment.head.byteLength;
     }
     out.set(fragment.payload, at);
     at += fragment.payload.byteLength;

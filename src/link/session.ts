@@ -135,23 +135,22 @@ export class LinkSession implements Session {
     return this.#sender(lane).pendingBytes;
   }
 
-  send(lane: Lane, port: number, frame: Bytes): SendResult {
+  send(lane: Lane, port: number, frame: Bytes, head?: Bytes): SendResult {
     if (!this.#live) return "ended";
-    if (frame.byteLength > this.#limits.frameBytesMax) {
+    const bytes = head === undefined ? frame.byteLength : head.byteLength + frame.byteLength;
+    if (bytes > this.#limits.frameBytesMax) {
       throw new FlotillaError(
         "too-large",
-        `cannot send a frame of ${frame.byteLength} bytes: the limit is ${this.#limits.frameBytesMax}`,
+        `cannot send a frame of ${bytes} bytes: the limit is ${this.#limits.frameBytesMax}`,
       );
     }
     const sender = this.#sender(lane);
     const queuedBytes = sender.queuedBytes;
-    if (
-      lane !== CONTROL && queuedBytes > 0 && queuedBytes + frame.byteLength > this.#limits.laneQueueBytesMax
-    ) {
-      this.#starved.set(lane, Math.min(frame.byteLength, this.#starved.get(lane) ?? frame.byteLength));
+    if (lane !== CONTROL && queuedBytes > 0 && queuedBytes + bytes > this.#limits.laneQueueBytesMax) {
+      this.#starved.set(lane, Math.min(bytes, this.#starved.get(lane) ?? bytes));
       return "full";
     }
-    sender.push(port, frame);
+    sender.push(port, frame, head);
     this.#scheduleFlush();
     return "sent";
   }

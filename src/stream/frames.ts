@@ -109,12 +109,12 @@ export function encodeOpen(stream: number, opening: Opening): Bytes {
   return writer.take();
 }
 
-export function encodeData(stream: number, payload: Bytes): Bytes {
-  const frame = new Uint8Array(DATA_HEADER_BYTES + payload.byteLength);
-  frame[0] = DATA;
-  viewOf(frame).setUint32(1, stream);
-  frame.set(payload, DATA_HEADER_BYTES);
-  return frame;
+/** What stands before the payload. */
+export function dataHead(stream: number): Bytes {
+  const head = new Uint8Array(DATA_HEADER_BYTES);
+  head[0] = DATA;
+  viewOf(head).setUint32(1, stream);
+  return head;
 }
 
 export function encodeEnd(stream: number, { bytes, chunks, digest }: Ending): Bytes {

@@ -76,7 +76,9 @@ export class Receiver implements TargetHost {
       }
     } else if (this.#open > 0) {
       this.#reservedBytes = needed;
-      if (gathers) this.#assembly = new Assembly();
+      // Room for all of it is there: nothing is won by a slow start.
+      if (!streams) this.#windowBytes = this.#wholeWindowBytes;
+      if (gathers) this.#assembly = new Assembly(this.#opening.totalBytes);
       if (gathers || this.#hasChunks) this.#digest = newDigest();
     }
     this.#opened = true;
@@ -142,6 +144,11 @@ export class Receiver implements TargetHost {
 
   get #messageBytes(): number {
     return this.#opening.totalBytes ?? this.#owner.options.messageBytesMax;
+  }
+
+  get #wholeWindowBytes(): number {
+    const { streamWindowBytes } = this.#owner.options;
+    return Math.max(this.#windowBytes, Math.min(streamWindowBytes, this.#messageBytes));
   }
 
   get #hasChunks(): boolean {

@@ -5,11 +5,11 @@ import { STREAM_PORT } from "./contract.ts";
 import {
   type Abortion,
   type Credit,
+  dataHead,
   decodeFromCaller,
   decodeFromOwner,
   encodeAbort,
   encodeCredits,
-  encodeData,
   encodeEnd,
   encodeOpen,
   encodeSettled,
@@ -71,8 +71,8 @@ export class StreamPeer implements Way, Upstream {
   }
 
   data(leg: Leg, payload: Bytes): boolean {
-    // A lane that is full already need not be offered a copy.
-    return this.#waiting.size > 0 ? this.#wait(leg) : this.#send(leg, encodeData(leg.number, payload));
+    // Others have asked before.
+    return this.#waiting.size > 0 ? this.#wait(leg) : this.#send(leg, payload, dataHead(leg.number));
   }
 
   end(leg: Leg, ending: Ending): boolean {
@@ -96,8 +96,8 @@ export class StreamPeer implements Way, Upstream {
     for (const leg of waiting) leg.writable();
   }
 
-  #send(leg: Leg, frame: Bytes): boolean {
-    if (this.session.send(STREAMS, STREAM_PORT, frame) !== "full") return true;
+  #send(leg: Leg, frame: Bytes, head?: Bytes): boolean {
+    if (this.session.send(STREAMS, STREAM_PORT, frame, head) !== "full") return true;
     return this.#wait(leg);
   }
 

@@ -3,7 +3,7 @@
  * with a delay of its own; bulk lanes that are full above a window; cuts that one side notices later than the
  * other, with everything under way lost; and a session that ends when a service throws.
  */
-import type { Bytes } from "../../src/lib/bytes.ts";
+import { type Bytes, concatBytes } from "../../src/lib/bytes.ts";
 import type { Clock } from "../../src/lib/clock.ts";
 import type { DownReason, Lane, Links, LinkService, SendResult, Session } from "../../src/link/contract.ts";
 import { CONTROL, LANES } from "../../src/link/contract.ts";
@@ -32,7 +32,8 @@ export class FakeSession implements Session {
     this.nodeId = nodeId;
   }
 
-  send(lane: Lane, port: number, frame: Bytes): SendResult {
+  send(lane: Lane, port: number, content: Bytes, head?: Bytes): SendResult {
+    const frame = head === undefined ? content : concatBytes(head, content);
     if (!this.live) return "ended";
     const state = this.#lane(lane);
     if (

@@ -3,6 +3,7 @@
  * `backpressureLimit` is dropped without a word, closing calls the close handler inside the call, silent
  * requests are cut after ten seconds, bodies end at 128 MB.
  */
+import { ownBytes } from "../../lib/bytes.ts";
 import { sleep } from "../../lib/clock.ts";
 import { CLOSE } from "../../lib/close_codes.ts";
 import { localUrl, remoteAddress } from "../address.ts";
@@ -56,7 +57,8 @@ export function listenOnBun(settings: ListenSettings): Listener {
         ws.data.socket = sockets.adopt(new BunSocket(ws), wanted);
         ws.data.socket.start();
       },
-      message: (ws, data) => ws.data.socket?.received(typeof data === "string" ? data : owned(data)),
+      message: (ws, data) =>
+        ws.data.socket?.received(typeof data === "string" ? data : ownBytes(data as Buffer<ArrayBuffer>)),
       drain: (ws) => ws.data.socket?.drained(),
       ping: (ws) => ws.data.socket?.heard(),
       pong: (ws) => ws.data.socket?.heard(),
@@ -112,9 +114,4 @@ class BunSocket implements RawSocket {
   ping(): void {
     this.#ws.ping();
   }
-}
-
-/** The message as a plain Uint8Array over memory of its own. */
-function owned(message: Buffer): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(message);
 }

@@ -1,13 +1,14 @@
 /**
  * The adapter for Node: node:http, @hono/node-server for requests, ws for sockets. What differs there: `send`
- * does not copy (the contract forbids changing the bytes), received binary messages are slices of a shared
- * pool, a rejecting handler ends the process, nothing pings, closing the server waits for sockets for ever.
+ * does not copy (the contract forbids changing the bytes), received short binary messages are slices of a
+ * shared pool, a rejecting handler ends the process, nothing pings, closing the server waits for sockets for ever.
  */
 import { createServer, type IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo, Socket as TcpSocket } from "node:net";
 import process from "node:process";
 import type { Duplex } from "node:stream";
 import type { WebSocket as WsSocket, WebSocketServer } from "ws";
+import { ownBytes } from "../../lib/bytes.ts";
 import { CLOSE } from "../../lib/close_codes.ts";
 import { localUrl, remoteAddress } from "../address.ts";
 import type { Listener, ListenSettings } from "../contract.ts";
@@ -215,8 +216,8 @@ function attach(
   const raw = new NodeSocket(webSocket, tcp, corks);
   const socket = sockets.adopt(raw, wanted);
   raw.drained = () => socket.drained();
-  webSocket.on("message", (data: Buffer, isBinary: boolean) => {
-    socket.received(isBinary ? new Uint8Array(data) : data.toString());
+  webSocket.on("message", (data: Buffer<ArrayBuffer>, isBinary: boolean) => {
+    socket.received(isBinary ? ownBytes(data) : data.toString());
   });
   const heard = (): void => socket.heard();
   webSocket.on("ping", heard);
