@@ -1,6 +1,7 @@
 /** Witness records in Redis. Names of keys tell nobody anything; values are numbers. */
 import { hex, utf8 } from "../lib/bytes.ts";
 import type { Clock } from "../lib/clock.ts";
+import { derivedNameKey } from "../lib/derived_bits.ts";
 import { FlotillaError, reasonOf } from "../lib/errors.ts";
 import type { Logger } from "../lib/logger.ts";
 import { loadRedis, type RedisModule } from "../lib/redis.ts";
@@ -55,7 +56,7 @@ export class RedisRecords implements Records {
   /** Connects by itself, now and whenever the connection is lost. */
   constructor(options: RedisRecordsOptions) {
     this.#options = options;
-    this.#nameKey = nameKeyOf(options.clusterName, options.secret ?? "");
+    this.#nameKey = derivedNameKey(options.clusterName, options.secret ?? "", "names of records");
     this.#nameKey.catch(() => {});
     this.#open();
   }
@@ -159,14 +160,4 @@ export class RedisRecords implements Records {
     const digest = await crypto.subtle.sign("HMAC", await this.#nameKey, name);
     return `flotilla:${hex(new Uint8Array(digest, 0, NAME_BYTES))}`;
   }
-}
-
-/** HKDF (RFC 5869) of the cluster's secret, under its name. */
-async function nameKeyOf(clusterName: string, secret: string): Promise<CryptoKey> {
-  const root = await crypto.subtle.importKey("raw", utf8(`flotilla secret ${secret}`), "HKDF", false, [
-    "deriveBits",
-  ]);
-  const salt = utf8(`flotilla cluster ${clusterName}`), info = utf8("flotilla names of records");
-  const bits = await crypto.subtle.deriveBits({ name: "HKDF", hash: "SHA-256", salt, info }, root, 256);
-  return await crypto.subtle.importKey("raw", bits, { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
 }

@@ -104,6 +104,7 @@ const DOORS: readonly { readonly file: string; readonly packages: readonly strin
   { file: "src/lib/hono.ts", packages: ["hono"] },
   { file: "src/lib/client_websocket.ts", packages: ["ws"] },
   { file: "src/lib/redis.ts", packages: ["redis"] },
+  { file: "src/lib/upstash.ts", packages: ["@upstash/redis"] },
   { file: "src/lib/xxhash.ts", packages: ["xxhash-wasm"] },
 ];
 
