@@ -76,6 +76,24 @@ export const scenarios = {
       "test/raft/processes/lists.mixed.test.ts",
     ],
   },
+  streams: {
+    claim:
+      "1 GiB arrives whole between every two runtimes, in every delivery, through cuts, at the client's pace.",
+    files: [
+      "test/stream/processes/across.mixed.test.ts",
+      "test/stream/processes/cuts.mixed.test.ts",
+      "test/stream/processes/upload.mixed.test.ts",
+      "test/client/stream_page.mixed.test.ts",
+    ],
+  },
+  leaving: {
+    claim: "Nodes leave, alone, together and one after another, and no client or message is lost with them.",
+    files: [
+      "test/cluster/drain.test.ts",
+      "test/client/moving.test.ts",
+      "test/processes/leaving/rolling.mixed.test.ts",
+    ],
+  },
   processes: {
     claim:
       "A killed or paused node of any runtime is cleared in time and returns; no message is falsely delivered.",

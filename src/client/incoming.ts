@@ -3,9 +3,9 @@ import type { StreamHead } from "../client_protocol.ts";
 import { Deque } from "../lib/deque.ts";
 import { type ErrorCode, FlotillaError, reasonOf } from "../lib/errors.ts";
 import { Emitter, type Unsubscribe } from "../lib/events.ts";
+import { Rate } from "../lib/rate.ts";
 import { type Digest, newDigest } from "../lib/xxhash.ts";
 import type { ClientSettings, IncomingProgress, IncomingStream } from "./contract.ts";
-import { Rate } from "./rate.ts";
 
 /**
  * So much taken since the last credit is told at once: an eighth of the usual window, so that the sender need

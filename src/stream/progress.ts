@@ -1,13 +1,6 @@
 import type { Clock } from "../lib/clock.ts";
+import { Rate } from "../lib/rate.ts";
 import type { StreamProgress } from "./contract.ts";
-
-/** The rate is taken over so long, and up to twice that. */
-const RATE_MS = 1_000;
-
-interface Point {
-  readonly at: number;
-  readonly bytes: number;
-}
 
 /** How far a stream has come: tells one listener, and any number of readers that each get the latest. */
 export class Progress {
@@ -15,9 +8,7 @@ export class Progress {
   readonly #totalBytes: number | null;
   readonly #listener: ((progress: StreamProgress) => void) | undefined;
   #latest: StreamProgress;
-  /** Where the rate is counted from, and where it will be next. */
-  #from: Point;
-  #next: Point;
+  readonly #rate: Rate;
   #telling = false;
   #over = false;
   #wake: (() => void)[] = [];
@@ -32,13 +23,16 @@ export class Progress {
     this.#totalBytes = totalBytes;
     this.#listener = listener;
     this.#latest = { bytes: 0, chunks: 0, totalBytes, bytesPerSecond: 0 };
-    this.#from = this.#next = { at: clock.now(), bytes: 0 };
+    this.#rate = new Rate(clock.now());
   }
 
   /** So much has arrived. What comes within one turn is told once. */
   reached(bytes: number, chunks: number): void {
     if (this.#over || (bytes <= this.#latest.bytes && chunks <= this.#latest.chunks)) return;
-    this.#latest = { bytes, chunks, totalBytes: this.#totalBytes, bytesPerSecond: this.#rate(bytes) };
+    const now = this.#clock.now();
+    this.#rate.add(bytes - this.#latest.bytes, now);
+    const bytesPerSecond = this.#rate.perSecond(now);
+    this.#latest = { bytes, chunks, totalBytes: this.#totalBytes, bytesPerSecond };
     if (this.#telling) return;
     this.#telling = true;
     queueMicrotask(() => this.#tell());
@@ -64,16 +58,6 @@ export class Progress {
         await new Promise<void>((resolve) => this.#wake.push(resolve));
       }
     }
-  }
-
-  #rate(bytes: number): number {
-    const at = this.#clock.now();
-    if (at - this.#next.at >= RATE_MS) {
-      this.#from = this.#next;
-      this.#next = { at, bytes };
-    }
-    const ms = at - this.#from.at;
-    return ms > 0 ? ((bytes - this.#from.bytes) * 1_000) / ms : 0;
   }
 
   #tell(): void {
