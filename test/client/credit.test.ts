@@ -1,7 +1,7 @@
 /** What a client tells its node of what the reader took, and what it tells the application. */
 import { describe, expect, test } from "bun:test";
 import type { FlotillaClient, IncomingProgress, IncomingStream } from "../../src/client/contract.ts";
-import { Rate } from "../../src/client/rate.ts";
+import { Rate } from "../../src/lib/rate.ts";
 import { type FakeSocket, joined } from "./fake_node.ts";
 import { until } from "../support/until.ts";
 import { connected, pattern } from "./fake_node.ts";
