@@ -7,6 +7,8 @@ import { type NodeSettings, parseFlags } from "./node_flags.ts";
 const PORT_DEFAULT = 8080;
 const SECOND_SIGNAL_EXIT = 1;
 
+const log: Logger = { debug() {}, info: say("info"), warn: say("warn"), error: say("error") };
+
 const deno = (globalThis as { Deno?: typeof Deno }).Deno;
 
 /** Reads the flags and runs; `fixed` goes before what they say. `file` is what was started, for messages. */
@@ -32,12 +34,18 @@ async function run(settings: NodeSettings, fixed: Partial<ClusterOptions>): Prom
     const { host = "127.0.0.1", port = PORT_DEFAULT, apiToken } = settings;
     const cluster = createCluster({ ...optionsOf(settings, host, port), ...fixed });
     cluster.on("fatal", ({ message }) => fail(1, message));
+    cluster.on("drain", ({ left, moved, batch }) => log.info("clients move", { batch, moved, left }));
     let listener: Listener | undefined = undefined;
     let leaving = false;
     const leave = async ({ force }: { force: boolean }): Promise<void> => {
       leaving = true;
-      await cluster.shutdown({ force });
+      const { moved, refused, timedOut, ms } = await cluster.shutdown({ force });
       await listener?.close();
+      const others = [[refused, "had nowhere to go"], [timedOut, "were not seen again"]] as const;
+      const rest = others.filter(([count]) => count > 0).map(([count, what]) => `, ${count} ${what}`).join(
+        "",
+      );
+      console.log(`left after ${(ms / 1_000).toFixed(1)} s: ${moved} clients moved${rest}`);
       process.exit(0);
     };
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -82,7 +90,7 @@ function optionsOf(settings: NodeSettings, host: string, port: number): ClusterO
     witness: settings.witness,
     electionTimeoutMs: settings.electionTimeoutMs,
     heartbeatMs: settings.heartbeatMs,
-    logger: logger(),
+    logger: log,
   };
 }
 
@@ -103,10 +111,9 @@ function addressOf({ publicUrl }: NodeSettings, host: string): string {
 }
 
 /** One line of JSON for each event, on standard error. */
-function logger(): Logger {
-  const at = (level: string): Logger["info"] => (message, fields) =>
+function say(level: string): Logger["info"] {
+  return (message, fields) =>
     console.error(JSON.stringify({ time: new Date().toISOString(), level, message, ...fields }));
-  return { debug() {}, info: at("info"), warn: at("warn"), error: at("error") };
 }
 
 /**

@@ -1,7 +1,7 @@
 /**
  * What `npm start` shows: three nodes on this machine, one on each runtime, as one cluster. Clients on each, a
  * message from every node to every client, a batch, a long stream; then a state that all agree on, the leader killed while clients
- * write, noticed, replaced, and back, with no write lost. Then it serves until Ctrl-C.
+ * write, noticed, replaced, and back, with no write lost; and a node that leaves while its clients move. Then it serves until Ctrl-C.
  *
  *     npm start               npm start -- --once     ends by itself: 0 only if all of it held
  *     npm start -- --once --block deno,node           with the link between two nodes blocked on purpose
@@ -9,6 +9,7 @@
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { Demo, type DemoNode, RUNTIMES } from "./start_nodes.ts";
+import { Visitors } from "./start_leaving.ts";
 import { mebibytes, streamAcross } from "./start_stream.ts";
 import { Writes } from "./start_writes.ts";
 
@@ -17,6 +18,7 @@ const NOTICE_MS = 8_000;
 /** How long nodes may take to meet, or to elect a leader. */
 const MEET_MS = 10_000;
 const MESSAGE_MS = 5_000;
+const VISITORS = 300;
 const STREAM_BYTES = 256 * 1_048_576;
 
 const { values } = parseArgs({
@@ -134,6 +136,16 @@ async function show(): Promise<void> {
   await demo.until("all know one leader", MEET_MS, async () => await demo.leader() !== undefined);
   await writes.check(demo.nodes);
   console.log(`  and it, too, reads all ${writes.acknowledged} writes`);
+
+  heading(`The node on ${victim.name} leaves, as on a deploy, with ${VISITORS} clients of the SDK`);
+  const visitors = new Visitors();
+  victim.disconnect();
+  await visitors.come(victim, VISITORS);
+  const { lines } = await visitors.watch(demo, victim);
+  for (const line of lines) console.log(line);
+  visitors.leave();
+  await demo.restart(victim);
+  await demo.connect(victim);
 }
 
 async function everyPair(nodes: readonly DemoNode[]): Promise<void> {

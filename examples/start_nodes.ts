@@ -91,6 +91,21 @@ export class DemoNode {
     this.#process.kill("SIGKILL");
   }
 
+  /** Its plain client goes: it would not follow a redirect. */
+  disconnect(): void {
+    this.#client?.close();
+  }
+
+  /** Leaves as on a deploy; resolves with what it says of it. */
+  async leave(): Promise<string> {
+    const ended = new Promise((resolve) => this.#process.once("exit", resolve));
+    let output = "";
+    this.#process.stdout?.on("data", (text) => output += String(text));
+    this.#process.kill("SIGTERM");
+    await ended;
+    return output.trim();
+  }
+
   async stop(): Promise<void> {
     this.#client?.close();
     if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;

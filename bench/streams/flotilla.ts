@@ -49,6 +49,6 @@ export async function sourceWithFlotilla(
       if (await cluster.routeMessage(connectionId, payload)) return;
       throw new Error(`a message to ${connectionId} was not delivered`);
     },
-    stop: () => cluster.shutdown(),
+    stop: async () => void await cluster.shutdown(),
   };
 }
