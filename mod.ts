@@ -65,6 +65,9 @@ export type * from "./src/raft/contract.ts";
 export type * from "./src/transport.ts";
 export { createTransport, type TransportSettings } from "./transports/create.ts";
 export { WsTransport, type WsTransportOptions } from "./transports/ws.ts";
+export { redisTransport, type RedisTransportOptions } from "./transports/redis.ts";
+export { type BrokerDrop, type BrokerOptions, BrokerTransport } from "./transports/broker.ts";
+export type { Broker, BrokerChannels, BrokerConnection, BrokerEvents } from "./transports/broker_contract.ts";
 export {
   type FaultPlan,
   MemoryHub,

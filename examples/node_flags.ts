@@ -92,7 +92,7 @@ const FLAGS: readonly { readonly [Name in keyof Required<NodeSettings>]: Flag<Na
     {
       name: "nodes",
       kind: list,
-      help: "other nodes, by commas: ws://host:port/id, ws://host:port, id@host:port",
+      help: "other nodes, by commas: ws://host:port[/id], id@host:port; over a broker: id",
     },
     {
       name: "transport",

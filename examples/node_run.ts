@@ -70,12 +70,13 @@ async function run(settings: NodeSettings, fixed: Partial<ClusterOptions>): Prom
 
 /** Only what was said is passed on, so that the library's defaults stand. */
 function optionsOf(settings: NodeSettings, host: string, port: number): ClusterOptions {
-  const { transport, redis, rabbitmq } = settings;
-  const absent = { redis, rabbitmq, transport: transport === "ws" ? undefined : transport };
-  for (const [name, value] of Object.entries(absent)) {
-    if (value !== undefined) fail(2, `${name} ${value}: this version joins nodes over ws only`);
+  const { transport } = settings;
+  if (transport === "rabbitmq" || transport === "hybrid" || settings.rabbitmq !== undefined) {
+    fail(2, "this version joins nodes over ws and redis only");
   }
   return {
+    transportType: transport,
+    redisConnectionString: settings.redis,
     nodeId: settings.id ?? `node-${crypto.randomUUID().slice(0, 8)}`,
     nodeAddress: addressOf(settings, host),
     nodePort: port,

@@ -1,12 +1,21 @@
+import { FlotillaError, shown } from "../src/lib/errors.ts";
 import type { ClusterTransport, TransportContext } from "../src/transport.ts";
+import type { BrokerOptions } from "./broker.ts";
 import { parseNodeList } from "./node_list.ts";
+import { redisTransport } from "./redis.ts";
 import { WsTransport } from "./ws.ts";
 
 /** Which transport, and what it must know. */
 export interface TransportSettings {
-  readonly transportType: "ws" | ClusterTransport;
+  readonly transportType: "ws" | "redis" | ClusterTransport;
   readonly nodes: readonly string[];
   readonly channelName: string;
+  /** A broker's channels are named by the first two; see `BrokerOptions`. Sockets need none of the three. */
+  readonly clusterName?: string;
+  readonly secret?: string | undefined;
+  readonly allowInsecure?: boolean;
+  /** Where the broker of `redis` is. */
+  readonly redisConnectionString?: string | undefined;
   /** Where peers can dial this node: `ws://host:port`, as soon as that is known. */
   readonly advertise?: () => string | undefined;
 }
@@ -14,11 +23,43 @@ export interface TransportSettings {
 /**
  * The transport that the options name; one that is given ready-made is returned as it is.
  *
- * @throws FlotillaError `invalid-option` for an entry of `nodes` that the transport cannot use.
+ * @throws FlotillaError `invalid-option` for an entry of `nodes` that the transport cannot use, a connection string that
+ * is missing or names no broker, and a broker without a secret (unless `allowInsecure`).
  */
 export function createTransport(settings: TransportSettings, context: TransportContext): ClusterTransport {
   const { transportType, channelName, advertise = () => undefined } = settings;
-  if (transportType !== "ws") return transportType;
-  const nodes = parseNodeList(settings.nodes, { self: context.nodeId, addressRequired: true });
-  return new WsTransport({ nodes, channelName, advertise }, context);
+  switch (transportType) {
+    case "ws": {
+      const nodes = parseNodeList(settings.nodes, { self: context.nodeId, addressRequired: true });
+      return new WsTransport({ nodes, channelName, advertise }, context);
+    }
+    case "redis":
+      checkNamed(settings, context);
+      return redisTransport({
+        ...brokerOptions(settings),
+        url: needed(settings.redisConnectionString, "redisConnectionString"),
+      }, context);
+    default:
+      return transportType;
+  }
+}
+
+/** Over a broker nobody is dialled: an entry can only say which node is expected. */
+function checkNamed({ nodes }: TransportSettings, { nodeId: self }: TransportContext): void {
+  for (const { nodeId, url } of parseNodeList(nodes, { self, addressRequired: false })) {
+    if (nodeId !== undefined) continue;
+    throw new FlotillaError(
+      "invalid-option",
+      `nodes: entry ${shown(url)}: over a broker nodes find each other, and an entry must name a nodeId`,
+    );
+  }
+}
+
+function brokerOptions({ clusterName, secret, allowInsecure = false }: TransportSettings): BrokerOptions {
+  return { clusterName: needed(clusterName, "clusterName"), secret, allowInsecure };
+}
+
+function needed(value: string | undefined, name: string): string {
+  if (value !== undefined) return value;
+  throw new FlotillaError("invalid-option", `${name} must be given for this transport`);
 }

@@ -27,11 +27,22 @@ export interface ClusterOptions {
   readonly nodeAddress?: string | undefined;
   /** Default 0: known once the node listens. */
   readonly nodePort?: number | undefined;
-  /** How nodes reach each other, or a transport of your own. Default `ws`. */
-  readonly transportType?: "ws" | ClusterTransport | undefined;
+  /**
+   * How nodes reach each other: sockets to each other (`ws`), a broker (`redis`), or a transport of your own. A broker
+   * needs a `secret`, or `allowInsecure`. Default `ws`.
+   */
+  readonly transportType?: "ws" | "redis" | ClusterTransport | undefined;
+  /**
+   * The Redis of `transportType: "redis"`: `redis://` or `rediss://` (TLS), or over HTTP `https://:TOKEN@host` (`http://`
+   * on this machine only). Default none.
+   */
+  readonly redisConnectionString?: string | undefined;
   /** The path nodes dial each other on. Default `/cluster`. */
   readonly channelName?: string | undefined;
-  /** Other nodes: `ws://host:port/nodeId`, `ws://host:port`, `nodeId@host:port`. Default none. */
+  /**
+   * Other nodes: `ws://host:port/nodeId`, `ws://host:port`, `nodeId@host:port`. Over a broker nodes find each other; there an
+   * entry `nodeId` says that the node belongs to the first cluster. Default none.
+   */
   readonly nodes?: readonly string[] | undefined;
   /** Clusters of different names never meet. Default `flotilla`. */
   readonly clusterName?: string | undefined;
@@ -96,7 +107,7 @@ export interface ClusterOptions {
   readonly random?: Random | undefined;
 }
 
-type Optional = "secret" | "publicUrl" | "dataDir" | "bootstrapExpect";
+type Optional = "secret" | "publicUrl" | "dataDir" | "bootstrapExpect" | "redisConnectionString";
 
 /** Every option with its value, checked. */
 export type ResolvedOptions =
@@ -112,6 +123,7 @@ const DEFAULTS: Omit<ResolvedOptions, "nodeId"> = {
   nodeAddress: "127.0.0.1",
   nodePort: 0,
   transportType: "ws",
+  redisConnectionString: undefined,
   channelName: "/cluster",
   nodes: [],
   clusterName: "flotilla",
@@ -156,15 +168,19 @@ const having = (...methods: readonly string[]): Check => (value) =>
   methods.every((method) => typeof (value as Record<string, unknown>)[method] === "function");
 const milliseconds = whole(1, TIMER_MS_MAX);
 
+/** Options whose values are never shown: a URL may hold a password. */
+const SECRETIVE: readonly string[] = ["secret", "witness", "redisConnectionString"];
+
 /** What each option may be, as the error says it. */
 const RULES: { readonly [Name in keyof Required<ClusterOptions>]: readonly [Check, string] } = {
   nodeId: [isNodeId, "1 to 128 bytes of text without control characters"],
   nodeAddress: [text, "a host name or address"],
   nodePort: [whole(0, 65_535), "a port from 0 to 65535"],
   transportType: [
-    (value) => value === "ws" || having("start", "stop", "send")(value),
-    '"ws" or a ClusterTransport',
+    (value) => value === "ws" || value === "redis" || having("start", "stop", "send")(value),
+    '"ws", "redis" or a ClusterTransport',
   ],
+  redisConnectionString: [text, "a URL"],
   channelName: [(value) => typeof value === "string" && /^\/[\w\-./~]*$/.test(value), "a URL path"],
   nodes: [
     (value) =>
@@ -217,8 +233,7 @@ export function resolveOptions(options: ClusterOptions): ResolvedOptions {
     if (rule === undefined) throw new FlotillaError("invalid-option", `there is no option ${shown(name)}`);
     if (value === undefined && name !== "nodeId") continue;
     if (!rule[0](value)) {
-      // A URL may hold a password.
-      const found = name === "secret" || name === "witness" ? "what was given" : shown(value);
+      const found = SECRETIVE.includes(name) ? "what was given" : shown(value);
       throw new FlotillaError("invalid-option", `${name} must be ${rule[1]}, not ${found}`);
     }
   }

@@ -1,41 +1,34 @@
 import { afterAll, beforeAll, describe } from "bun:test";
-import { silentLogger } from "../../src/lib/logger.ts";
-import { systemClock } from "../../src/lib/clock.ts";
-import { systemRandom } from "../../src/lib/random.ts";
-import { redisTransport } from "../../transports/redis.ts";
+import { startUpstashServer } from "../../examples/upstash_server.ts";
+import type { Listener } from "../../mod.ts";
 import { transportConformance } from "../support/conformance.ts";
 import { demandRedis, type Redis, withoutBrokers } from "../support/redis.ts";
-import { until } from "../support/until.ts";
+import { redisWorld } from "../support/redis_worlds.ts";
 
 const START_MS = 60_000;
 
 describe.skipIf(withoutBrokers)("over Redis", () => {
   let redis: Redis;
-  let worlds = 0;
+  let http: Listener;
   beforeAll(async () => {
     redis = await demandRedis();
+    http = await startUpstashServer({ port: 0, redis: redis.url, token: "T/0=" });
   }, START_MS);
   afterAll(async () => {
+    await http?.close();
     await redis?.[Symbol.asyncDispose]();
   });
 
+  const promises = { features: [], announcesStops: false } as const;
   transportConformance("redis over TCP", {
-    features: [],
-    announcesStops: false,
-    make() {
-      const options = {
-        url: redis.url,
-        clusterName: `world ${worlds++}`,
-        secret: "known to all",
-        allowInsecure: false,
-      };
-      const context = { clock: systemClock, random: systemRandom, logger: silentLogger };
-      return Promise.resolve({
-        clock: systemClock,
-        transport: (nodeId) => Promise.resolve(redisTransport(options, { ...context, nodeId })),
-        until: (what, condition) => until(what, condition, 4_000),
-        [Symbol.asyncDispose]: () => Promise.resolve(),
-      });
+    ...promises,
+    make: () => Promise.resolve(redisWorld(redis.url, redis.url)),
+  });
+  transportConformance("redis over HTTP", {
+    ...promises,
+    make: () => {
+      const url = http.url.replace("//", `//:${encodeURIComponent("T/0=")}@`);
+      return Promise.resolve(redisWorld(url, redis.url));
     },
   });
 });
