@@ -140,8 +140,7 @@ export class StreamCall implements LegHost {
   async close(): Promise<void> {
     this.#idle?.stop();
     try {
-      const last = this.#cutter.finish();
-      if (last !== undefined) await this.#sendWhenRoom(last);
+      for (const chunk of this.#cutter.finish()) await this.#sendWhenRoom(chunk);
       const { totalBytes = this.#bytes } = this.#options;
       if (this.#bytes !== totalBytes) throw this.#lied(`only ${this.#bytes}`, totalBytes);
     } catch (thrown) {

@@ -1,6 +1,8 @@
-import { type Bytes, utf8 } from "../lib/bytes.ts";
+import { type Bytes, concatBytes, utf8 } from "../lib/bytes.ts";
 import { FlotillaError, shown } from "../lib/errors.ts";
 import { CHUNK_BYTES_MAX, STREAM_DEFAULTS, TEXT_CHUNK_BYTES_MIN } from "./contract.ts";
+
+const NOTHING: Bytes = new Uint8Array(0);
 
 /** What a source may yield: bytes, or text, which travels as UTF-8. */
 export type StreamData = Uint8Array | string;
@@ -14,9 +16,11 @@ export class Cutter {
   readonly #chunkSize: number;
   readonly #text: boolean;
   readonly #decoder: TextDecoder | undefined;
-  /** What is too short to be a chunk yet. */
-  #pieces: Bytes[] = [];
+  /** What is too short to be a chunk yet, `#pendingBytes` of it. */
+  #pending: Bytes = NOTHING;
   #pendingBytes = 0;
+  /** The first half of a pair of surrogates: the other one may begin the next text. */
+  #half = "";
 
   /** @throws FlotillaError `invalid-option` for a chunk size that cannot be. */
   constructor(chunkSize: number = STREAM_DEFAULTS.chunkSize, text: boolean = false) {
@@ -46,7 +50,7 @@ export class Cutter {
       const taken = this.#chunkSize - this.#pendingBytes;
       this.#keep(bytes.subarray(at, at + taken));
       at += taken;
-      const whole = this.#joined();
+      const whole = this.#takePending();
       const end = this.#endOf(whole, 0);
       chunks.push(end === whole.byteLength ? whole : whole.subarray(0, end));
       const left = whole.byteLength - end;
@@ -65,25 +69,39 @@ export class Cutter {
   }
 
   /**
-   * The last chunk, if anything is left.
+   * The last chunks, if anything is left.
    *
    * @throws FlotillaError `malformed` for a text that ends within a character.
    */
-  finish(): Bytes | undefined {
-    try {
-      this.#decoder?.decode();
-    } catch (cause) {
-      throw new FlotillaError("malformed", "cut a stream: its text ends within a character", { cause });
-    }
-    return this.#pendingBytes === 0 ? undefined : this.#joined();
+  finish(): Bytes[] {
+    this.#endCharacter();
+    const chunks = this.push(NOTHING);
+    return this.#pendingBytes === 0 ? chunks : [...chunks, this.#takePending()];
   }
 
   #bytesOf(data: unknown): Bytes {
-    if (typeof data === "string") return utf8(data);
+    if (typeof data === "string") return this.#encoded(data);
     if (!(data instanceof Uint8Array)) {
       throw new FlotillaError("malformed", `cut a stream: it yields ${shown(data)}, neither bytes nor text`);
     }
     const bytes = data.buffer instanceof ArrayBuffer ? data as Bytes : new Uint8Array(data);
+    this.#check(bytes);
+    if (this.#half === "") return bytes;
+    const half = utf8(this.#half);
+    this.#half = "";
+    return concatBytes(half, bytes);
+  }
+
+  #encoded(data: string): Bytes {
+    if (data === "") return NOTHING;
+    this.#endCharacter();
+    const text = this.#half + data;
+    const end = text.length - (isFirstHalf(text.charCodeAt(text.length - 1)) ? 1 : 0);
+    this.#half = text.slice(end);
+    return utf8(text.slice(0, end));
+  }
+
+  #check(bytes: Bytes): void {
     try {
       this.#decoder?.decode(bytes, { stream: true });
     } catch (cause) {
@@ -95,24 +113,34 @@ export class Cutter {
         },
       );
     }
-    return bytes;
+  }
+
+  #endCharacter(): void {
+    try {
+      this.#decoder?.decode();
+    } catch (cause) {
+      throw new FlotillaError("malformed", "cut a stream: its text ends within a character", { cause });
+    }
   }
 
   #keep(bytes: Bytes): void {
-    this.#pieces.push(bytes);
-    this.#pendingBytes += bytes.byteLength;
-    // Many tiny pieces would weigh more than their bytes.
-    if (this.#pieces.length > 64) this.#pieces = [joined(this.#pieces, this.#pendingBytes)];
+    const needed = this.#pendingBytes + bytes.byteLength;
+    if (needed > this.#pending.byteLength) {
+      const larger = new Uint8Array(
+        Math.min(this.#chunkSize, Math.max(needed, 2 * this.#pending.byteLength)),
+      );
+      larger.set(this.#pending.subarray(0, this.#pendingBytes));
+      this.#pending = larger;
+    }
+    this.#pending.set(bytes, this.#pendingBytes);
+    this.#pendingBytes = needed;
   }
 
-  #joined(): Bytes {
-    const [first] = this.#pieces;
-    const whole = this.#pieces.length === 1 && first !== undefined
-      ? first
-      : joined(this.#pieces, this.#pendingBytes);
-    this.#pieces = [];
+  #takePending(): Bytes {
+    const taken = this.#pending.subarray(0, this.#pendingBytes);
+    this.#pending = NOTHING;
     this.#pendingBytes = 0;
-    return whole;
+    return taken;
   }
 
   /** Where the chunk that begins at `at` ends; `bytes` has enough for one. */
@@ -138,24 +166,17 @@ export function chunker(
       for (const chunk of cutter.push(data)) controller.enqueue(chunk);
     },
     flush(controller) {
-      const last = cutter.finish();
-      if (last !== undefined) controller.enqueue(last);
+      for (const chunk of cutter.finish()) controller.enqueue(chunk);
     },
   });
+}
+
+function isFirstHalf(unit: number): boolean {
+  return unit >= 0xd800 && unit < 0xdc00;
 }
 
 function characterBytes(first: number): number {
   if (first < 0x80) return 1;
   if (first < 0xe0) return 2;
   return first < 0xf0 ? 3 : 4;
-}
-
-function joined(pieces: readonly Bytes[], length: number): Bytes {
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.byteLength;
-  }
-  return whole;
 }

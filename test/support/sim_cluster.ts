@@ -2,6 +2,8 @@
 import { createCluster, type ServableCluster } from "../../src/create.ts";
 import type { ClusterOptions } from "../../src/cluster/options.ts";
 import { seededRandom } from "../../src/lib/random.ts";
+import { CLOSE } from "../../src/lib/close_codes.ts";
+import { FakeSdk } from "./fake_sdk.ts";
 import { FakeSink } from "./fake_sink.ts";
 import { SimBase } from "./sim_base.ts";
 import type { SimView } from "./sim_clock.ts";
@@ -33,6 +35,21 @@ export class SimClusterNode {
     const sink = new FakeSink(this.clock, bytesPerMs);
     this.cluster.registerConnection(connectionId, { endpoint: "/ws" }, sink);
     return sink;
+  }
+
+  /** A client that speaks the SDK's protocol; what no SDK says closes it, as on a real socket. */
+  connectSdk(connectionId: string, bytesPerMs?: number): FakeSdk {
+    const sdk = new FakeSdk(this.clock, bytesPerMs);
+    sdk.say = (frame) => {
+      try {
+        this.cluster.clientFrame(connectionId, frame);
+      } catch {
+        sdk.close(CLOSE.protocolError, "");
+        this.cluster.unregisterConnection(connectionId, sdk);
+      }
+    };
+    this.cluster.registerConnection(connectionId, { endpoint: "/ws" }, sdk);
+    return sdk;
   }
 }
 

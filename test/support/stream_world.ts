@@ -1,0 +1,156 @@
+/** Whole nodes with streams between them, what they are fed with, and what must be left of it: nothing. */
+import { expect } from "bun:test";
+import type { ClusterOptions } from "../../src/cluster/options.ts";
+import { type Bytes, concatBytes, utf8 } from "../../src/lib/bytes.ts";
+import { reasonOf } from "../../src/lib/errors.ts";
+import type { StreamData } from "../../src/stream/cutter.ts";
+import type { MemoryHubOptions } from "../../transports/memory.ts";
+import { SimCluster, type SimClusterNode } from "./sim_cluster.ts";
+
+const IDLE = { calls: 0, streams: 0, connections: 0, reservedBytes: 0, watches: 0 };
+
+export interface WorldOptions extends Partial<ClusterOptions> {
+  readonly nodes?: never;
+  readonly seed?: number;
+  readonly hub?: Omit<MemoryHubOptions, "clock" | "random">;
+}
+
+export class StreamWorld {
+  readonly sim: SimCluster;
+  #idleTimers = Infinity;
+
+  private constructor(sim: SimCluster) {
+    this.sim = sim;
+  }
+
+  /** So many nodes that know each other. Plain, so that it is not the ciphers that are tested. */
+  static async of(
+    count: number,
+    { seed = 1, hub = {}, ...options }: WorldOptions = {},
+  ): Promise<StreamWorld> {
+    const world = new StreamWorld(new SimCluster(seed, hub));
+    const plain = { allowInsecure: true, seal: "never" } as const;
+    for (const nodeId of ["a", "b", "c"].slice(0, count)) {
+      await world.sim.node(nodeId, { ...plain, ...options });
+    }
+    await world.sim.whole();
+    return world;
+  }
+
+  /** Where streams are sent from. */
+  get a(): SimClusterNode {
+    return this.node(0);
+  }
+
+  /** Another node; the only one there is in a world of one. */
+  get b(): SimClusterNode {
+    return this.node(Math.min(1, this.sim.nodes.length - 1));
+  }
+
+  node(index: number): SimClusterNode {
+    return this.sim.nodes[index] as SimClusterNode;
+  }
+
+  /** Call it when all clients are there: they are known everywhere, and what is idle now is idle later. */
+  async ready(): Promise<void> {
+    await this.sim.clock.advance(3_000);
+    this.#idleTimers = 0;
+    for (let look = 0; look < 40; look++) {
+      this.#idleTimers = Math.max(this.#idleTimers, this.sim.clock.timers);
+      await this.sim.clock.advance(50);
+    }
+  }
+
+  run<Value>(promise: Promise<Value>, limitMs?: number): Promise<Value> {
+    return this.sim.settle(promise, limitMs);
+  }
+
+  async until(predicate: () => boolean, limitMs?: number): Promise<void> {
+    await this.sim.clock.runUntil(predicate, limitMs);
+  }
+
+  /** Of what ends now nothing is left: no stream, no byte, no timer. */
+  async expectNothingLeft(limitMs = 100): Promise<void> {
+    await this.sim.clock.advance(limitMs);
+    for (const { cluster } of this.sim.nodes) {
+      const { streams, queuedBytes } = cluster.stats();
+      const what = { nodeId: cluster.nodeId, streams, queuedBytes };
+      expect(what).toEqual({ nodeId: cluster.nodeId, streams: IDLE, queuedBytes: 0 });
+    }
+    // A deadline that was cancelled leaves its timer to fire for nothing.
+    const leftTimers = (): boolean => this.sim.clock.timers > this.#idleTimers;
+    await this.until(() => !leftTimers(), 70_000);
+  }
+}
+
+/** A source, and what became of it. */
+export class Source {
+  readonly readable: ReadableStream<StreamData>;
+  pulledBytes = 0;
+  /** `Error: why` once it was cancelled. */
+  cancelled: string | undefined;
+  /** What it was cancelled with. */
+  reason: unknown;
+  #fail: (error: unknown) => void = () => {};
+
+  /** Yields what `parts` does; what is no data is passed on as it is, and an Error fails the source. */
+  constructor(parts: Iterable<unknown>) {
+    const iterator = parts[Symbol.iterator]();
+    this.readable = new ReadableStream({
+      start: (controller) => void (this.#fail = (error) => controller.error(error)),
+      pull: (controller) => {
+        const { done, value } = iterator.next();
+        if (done === true) return controller.close();
+        if (value instanceof Error) return controller.error(value);
+        // Never settles: the source is silent from now on.
+        if (value === SILENCE) return new Promise<void>(() => {});
+        if (value instanceof Uint8Array) this.pulledBytes += value.byteLength;
+        controller.enqueue(value as StreamData);
+      },
+      cancel: (reason) => {
+        this.cancelled = reasonOf(reason);
+        this.reason = reason;
+      },
+    }, { highWaterMark: 0 });
+  }
+
+  fail(error: unknown): void {
+    this.#fail(error);
+  }
+}
+
+/** A part after which a source yields nothing more and does not end. */
+export const SILENCE: unique symbol = Symbol("silence");
+
+/** Bytes that differ wherever one may mistake them. */
+export function pattern(length: number, seed = 0): Bytes {
+  const bytes = new Uint8Array(length);
+  let state = (seed * 2_654_435_761 + 12_345) >>> 0;
+  for (let at = 0; at < length; at++) {
+    if ((at & 3) === 0) state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    bytes[at] = state >>> (8 * (at & 3));
+  }
+  return bytes;
+}
+
+/** `whole` in parts of `size`. */
+export function* parts(whole: Bytes, size: number): Generator<Bytes> {
+  for (let at = 0; at < whole.byteLength; at += size) yield whole.subarray(at, at + size);
+}
+
+/** So many parts of so many bytes, made as they are asked for. */
+export function* zeros(count: number, size = 65_536): Generator<Bytes> {
+  for (let index = 0; index < count; index++) yield new Uint8Array(size);
+}
+
+/** All that a client got, as bytes. */
+export function received(data: readonly (string | Bytes)[]): Bytes {
+  return concatBytes(...data.map((each) => typeof each === "string" ? utf8(each) : each));
+}
+
+/** Equal, told without printing megabytes. */
+export function expectBytes(actual: Bytes, wanted: Bytes): void {
+  expect(actual.byteLength).toBe(wanted.byteLength);
+  const at = actual.findIndex((byte, index) => byte !== wanted[index]);
+  expect(at).toBe(-1);
+}
