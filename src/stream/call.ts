@@ -47,6 +47,8 @@ export interface Caller {
 export class StreamCall implements LegHost {
   /** When every connection has its outcome, in the order in which they were named; rejects for a failing source. */
   readonly results: Promise<Map<string, StreamResult>>;
+  /** When every owner has answered, or the call is over before; never rejects. */
+  readonly opened: Promise<void>;
   readonly progress: Progress;
   readonly #caller: Caller;
   readonly #connectionIds: readonly string[];
@@ -63,6 +65,7 @@ export class StreamCall implements LegHost {
   #state: "running" | "closing" | "over" = "running";
   #controller: Controller | undefined;
   #wake: (() => void) | undefined;
+  #tellOpened: () => void = () => {};
   #resolve: (results: Map<string, StreamResult>) => void = () => {};
   #reject: (error: FlotillaError) => void = () => {};
   #timers: Timer[] = [];
@@ -87,6 +90,7 @@ export class StreamCall implements LegHost {
       this.#resolve = resolve;
       this.#reject = reject;
     });
+    this.opened = new Promise((resolve) => void (this.#tellOpened = resolve));
     // Who only writes need not look at the results.
     this.results.catch(() => {});
   }
@@ -111,7 +115,7 @@ export class StreamCall implements LegHost {
       if (this.#missed !== undefined) this.giveUp("timeout", `not opened within ${deliveryTimeoutMs} ms`);
     });
     this.#timers.push(opening);
-    return this.#open().then(() => {
+    return this.#open().finally(this.#tellOpened).then(() => {
       opening.cancel();
       this.#checkRunning();
       const watched = {

@@ -124,7 +124,10 @@ export class ClusterStreams implements LinkService {
   ): Promise<Map<string, StreamResult>> {
     checkReadable(readable);
     const call = this.#call(connectionIds, options);
-    readable.pipeTo(new WritableStream(call)).catch(() => {});
+    const writable = new WritableStream(call);
+    // Not before: a pipe reads ahead, and nothing is to be read for nobody.
+    await call.opened;
+    readable.pipeTo(writable).catch(() => {});
     return await call.results;
   }
 

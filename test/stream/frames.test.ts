@@ -1,16 +1,16 @@
 /** What nodes say to each other about streams, and what becomes of nonsense. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { type Bytes, utf8 } from "../../src/lib/bytes.ts";
+import { type Bytes, concatBytes, utf8 } from "../../src/lib/bytes.ts";
 import { FlotillaError } from "../../src/lib/errors.ts";
 import { OUTCOMES } from "../../src/router/outcome.ts";
 import {
   type Credit,
+  dataHead,
   decodeFromCaller,
   decodeFromOwner,
   encodeAbort,
   encodeCredits,
-  encodeData,
   encodeEnd,
   encodeOpen,
   encodeSettled,
@@ -61,7 +61,11 @@ describe("frames of streams", () => {
         expect(decodeFromCaller(encodeOpen(stream, open))).toEqual({ kind: "open", stream, opening: wanted });
         expect(decodeFromCaller(encodeEnd(stream, end))).toEqual({ kind: "end", stream, ending: end });
         const payload = utf8(`${text}.`);
-        expect(decodeFromCaller(encodeData(stream, payload))).toEqual({ kind: "data", stream, payload });
+        expect(decodeFromCaller(concatBytes(dataHead(stream), payload))).toEqual({
+          kind: "data",
+          stream,
+          payload,
+        });
         const abortion = { code: "aborted", reason: text } as const;
         expect(decodeFromCaller(encodeAbort(stream, abortion))).toEqual({ kind: "abort", stream, abortion });
       }),

@@ -66,7 +66,7 @@ export class FakeSdk extends FakeSink {
     if (typeof data === "string") return void this.messages.push(data);
     const said = decodeToClient(data);
     if (said.kind === "message") return void this.messages.push(said.payload);
-    if (said.kind === "hello") return;
+    if (said.kind === "hello" || said.kind === "goodbye") return;
     if (said.kind === "open") {
       const stream = newStream(said.stream, said.head);
       this.streams.push(stream);

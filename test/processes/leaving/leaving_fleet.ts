@@ -5,8 +5,8 @@ import { freePort } from "../../support/free_port.ts";
 import { commandFor, ROOT, type Runtime } from "../../support/runtimes.ts";
 import { until } from "../../support/until.ts";
 
-/** Between two messages to each client. */
-const MESSAGE_MS = 10;
+/** Clients that connect at once. */
+const CONNECTING = 100;
 const START_MS = 20_000;
 
 export class LeavingNode {
@@ -130,10 +130,12 @@ export class LeavingFleet implements AsyncDisposable {
 
   /** `count` clients, spread over all nodes, whom the router knows. */
   async connect(count: number): Promise<void> {
-    for (let index = 0; index < count; index++) {
-      const follower = new Follower(`client-${index}`);
-      this.#followers.push(follower);
-      await follower.connect((this.nodes[index % this.nodes.length] as LeavingNode).url);
+    for (let from = 0; from < count; from += CONNECTING) {
+      await Promise.all(Array.from({ length: Math.min(CONNECTING, count - from) }, async (_, offset) => {
+        const follower = new Follower(`client-${from + offset}`);
+        this.#followers.push(follower);
+        await follower.connect((this.nodes[(from + offset) % this.nodes.length] as LeavingNode).url);
+      }));
     }
     await until("the router knows all clients", () => this.countOn(this.nodes) === count, START_MS);
   }
@@ -149,12 +151,14 @@ export class LeavingFleet implements AsyncDisposable {
     return this.#followers.filter(({ client }) => client?.connected === true).length;
   }
 
-  /** Begins to send a numbered message to every client every few ms. */
-  send(): void {
+  /** Begins to send numbered messages: each client gets one every `rounds` × `everyMs`. */
+  send({ everyMs = 10, rounds = 1 }: { everyMs?: number; rounds?: number } = {}): void {
     this.#sending = setInterval(() => {
       const number = this.#next++;
       this.#underWay++;
-      const ids = this.#followers.map(({ id }) => id);
+      const ids = this.#followers.filter((_, index) => index % rounds === number % rounds).map(({ id }) =>
+        id
+      );
       void this.#router.deliver(ids, String(number)).then((outcomes) => {
         for (const [id, outcome] of outcomes) {
           const own = this.#outcomes.get(id) ?? new Map<number, Outcome>();
@@ -162,7 +166,7 @@ export class LeavingFleet implements AsyncDisposable {
         }
         this.#underWay--;
       });
-    }, MESSAGE_MS);
+    }, everyMs);
   }
 
   /** Ends the sending and waits for the last outcomes and messages. */
