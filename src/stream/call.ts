@@ -14,7 +14,8 @@ import {
 } from "./contract.ts";
 import { Cutter } from "./cutter.ts";
 import type { Settlement } from "./frames.ts";
-import { Leg, type LegHost, type LegTarget, type Way } from "./leg.ts";
+import { findRoutes, targetsByNode } from "./find_routes.ts";
+import { Leg, type LegHost, type Way } from "./leg.ts";
 import { Progress } from "./progress.ts";
 import type { StallWatch, Watch } from "./stall_watch.ts";
 
@@ -47,8 +48,8 @@ export interface Caller {
 export class StreamCall implements LegHost {
   /** When every connection has its outcome, in the order in which they were named; rejects for a failing source. */
   readonly results: Promise<Map<string, StreamResult>>;
-  /** When every owner has answered, or the call is over before; never rejects. */
-  readonly opened: Promise<void>;
+  /** When every owner has answered; with what the source is to be cancelled with, when the call is over already. */
+  readonly opened: Promise<{ readonly error: unknown } | undefined>;
   readonly progress: Progress;
   readonly #caller: Caller;
   readonly #connectionIds: readonly string[];
@@ -65,7 +66,9 @@ export class StreamCall implements LegHost {
   #state: "running" | "closing" | "over" = "running";
   #controller: Controller | undefined;
   #wake: (() => void) | undefined;
-  #tellOpened: () => void = () => {};
+  #tellOpened: (over: { readonly error: unknown } | undefined) => void = () => {};
+  /** Why no more of the source is wanted. */
+  #over: { readonly error: unknown } | undefined;
   #resolve: (results: Map<string, StreamResult>) => void = () => {};
   #reject: (error: FlotillaError) => void = () => {};
   #timers: Timer[] = [];
@@ -115,7 +118,7 @@ export class StreamCall implements LegHost {
       if (this.#missed !== undefined) this.giveUp("timeout", `not opened within ${deliveryTimeoutMs} ms`);
     });
     this.#timers.push(opening);
-    return this.#open().finally(this.#tellOpened).then(() => {
+    return this.#open().finally(() => this.#tellOpened(this.#over)).then(() => {
       opening.cancel();
       this.#checkRunning();
       const watched = {
@@ -191,7 +194,7 @@ export class StreamCall implements LegHost {
   ): void {
     if (this.#isOver) return;
     this.#state = "over";
-    this.#controller?.error(error);
+    this.#refuseMore(error);
     for (const leg of this.#legs) leg.abort(outcome, { code, reason });
     for (const connectionId of this.#connectionIds) this.#settle(connectionId, outcome, reason);
   }
@@ -242,11 +245,16 @@ export class StreamCall implements LegHost {
     this.#idle?.stop();
     this.#options.signal?.removeEventListener("abort", this.#aborted);
     // While it closes, `close` says what became of it.
-    if (this.#state === "running") this.#controller?.error(this.#error());
+    if (this.#state === "running") this.#refuseMore(this.#error());
     this.#state = "over";
     this.#resolve(new Map(results));
     this.#caller.done(this);
     this.#wakeUp();
+  }
+
+  #refuseMore(error: unknown): void {
+    this.#over = { error };
+    this.#controller?.error(error);
   }
 
   get #isOver(): boolean {
@@ -261,7 +269,7 @@ export class StreamCall implements LegHost {
     let wanted: readonly string[] = this.#connectionIds;
     const tried = new Map<string, Route>();
     for (let round = 1; wanted.length > 0 && !this.#isOver; round++) {
-      const routes = await this.#find(wanted);
+      const routes = await findRoutes(this.#caller.directory, wanted);
       if (this.#isOver) return;
       const isNew = ([id, route]: readonly [string, Route]): boolean =>
         round <= ROUNDS_MAX &&
@@ -277,25 +285,9 @@ export class StreamCall implements LegHost {
     this.#missed = undefined;
   }
 
-  async #find(connectionIds: readonly string[]): Promise<Map<string, Route>> {
-    const { directory } = this.#caller;
-    const routes = new Map<string, Route>();
-    await Promise.all(connectionIds.map(async (id) => {
-      const route = directory.lookup(id) ?? await directory.resolve(id);
-      if (route !== undefined) routes.set(id, route);
-    }));
-    return routes;
-  }
-
   #openLegs(routes: ReadonlyMap<string, Route>): Leg[] {
-    const byNode = new Map<string, LegTarget[]>();
-    for (const [connectionId, { nodeId, handle }] of routes) {
-      const targets = byNode.get(nodeId);
-      if (targets === undefined) byNode.set(nodeId, [{ connectionId, handle }]);
-      else targets.push({ connectionId, handle });
-    }
     const legs: Leg[] = [];
-    for (const [nodeId, targets] of byNode) {
+    for (const [nodeId, targets] of targetsByNode(routes)) {
       const way = this.#caller.way(nodeId);
       for (let start = 0; start < targets.length; start += STREAM_TARGETS_MAX) {
         const part = targets.slice(start, start + STREAM_TARGETS_MAX);

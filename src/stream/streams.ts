@@ -126,8 +126,9 @@ export class ClusterStreams implements LinkService {
     const call = this.#call(connectionIds, options);
     const writable = new WritableStream(call);
     // Not before: a pipe reads ahead, and nothing is to be read for nobody.
-    await call.opened;
-    readable.pipeTo(writable).catch(() => {});
+    const over = await call.opened;
+    const done = over === undefined ? readable.pipeTo(writable) : readable.cancel(over.error);
+    done.catch(() => {});
     return await call.results;
   }
 
