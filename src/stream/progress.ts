@@ -46,7 +46,7 @@ export class Progress {
 
   /** Nothing more will come. */
   end(): void {
-    if (this.#telling) this.#tell();
+    this.#tell();
     this.#over = true;
     this.#wakeAll();
   }
@@ -77,6 +77,7 @@ export class Progress {
   }
 
   #tell(): void {
+    if (!this.#telling) return;
     this.#telling = false;
     this.#listener?.(this.#latest);
     this.#wakeAll();
