@@ -86,6 +86,8 @@ export class Outbox {
   readonly #queue = new Deque<Entry>();
   #handedBytes = 0;
   #queuedBytes = 0;
+  /** The oldest of both that is longer than the whole queue may be. */
+  #long: Entry | undefined = undefined;
   #writable: (() => void)[] | undefined = undefined;
   #leaving: Set<() => void> | undefined = undefined;
   #state: "open" | "closing" | "closed" = "open";
@@ -121,14 +123,12 @@ export class Outbox {
   /**
    * Looks at what is queued, not at what comes: several runtimes show a message as buffered until the next
    * turn, and a client is not slow because a long one follows a short one. Nor because it gets one that is
-   * longer than the whole queue: while that leaves, only what waits behind it counts.
+   * longer than the whole queue: as long as that is here, only what else waits counts.
    */
   get full(): boolean {
-    const { outboxBytesMax } = this.options;
     const messages = this.#handed.size + this.#queue.size;
-    const leaving = this.#handed.front()?.bytes ?? 0;
-    const waitingBytes = leaving > outboxBytesMax ? this.#queuedBytes - leaving : this.#queuedBytes;
-    return waitingBytes + messages * MESSAGE_OVERHEAD_BYTES >= outboxBytesMax;
+    const waitingBytes = this.#queuedBytes - (this.#long?.bytes ?? 0);
+    return waitingBytes + messages * MESSAGE_OVERHEAD_BYTES >= this.options.outboxBytesMax;
   }
 
   /**
@@ -147,6 +147,7 @@ export class Outbox {
     const entry: Entry = { data, bytes, done, expiresAt: Infinity, end: 0 };
     this.#queuedBytes += bytes;
     this.#counters.queuedBytes += bytes;
+    if (this.#isLong(entry)) this.#long ??= entry;
     // With nothing of ours in the socket's buffer there is room: asking costs a tenth of a delivery on Deno.
     const room = this.#handed.size === 0 || this.#bufferedBytes < this.options.sinkBytesMax;
     if (room && this.#queue.size === 0) return this.#hand(entry);
@@ -290,7 +291,19 @@ export class Outbox {
   #settle(entry: Entry, outcome: SendOutcome): void {
     this.#queuedBytes -= entry.bytes;
     this.#counters.queuedBytes -= entry.bytes;
+    if (entry === this.#long) this.#long = this.#oldestLong();
     entry.done(outcome);
+  }
+
+  #isLong({ bytes }: Entry): boolean {
+    return bytes > this.options.outboxBytesMax;
+  }
+
+  #oldestLong(): Entry | undefined {
+    for (const entries of [this.#handed, this.#queue]) {
+      for (const entry of entries) if (this.#isLong(entry)) return entry;
+    }
+    return undefined;
   }
 
   #tellLeaving(): void {

@@ -1,9 +1,11 @@
 import type { Outbox, SendOutcome } from "../connection/outbox.ts";
 import type { Bytes } from "../lib/bytes.ts";
 import { Deque } from "../lib/deque.ts";
+import type { Unsubscribe } from "../lib/events.ts";
 import { ByteBudget } from "../router/byte_budget.ts";
+import { weightOf } from "./contract.ts";
 
-/** Bytes of streams in one outbox at most: a message to the same client waits behind no more. */
+/** What the streams may weigh in one outbox: a message to the same client waits behind no more. */
 const OUTLET_BYTES = 131_072;
 
 /** One message of a stream to its client. */
@@ -46,13 +48,33 @@ export class Outlet {
   /** Streams of an SDK client, by the numbers it knows them by. */
   readonly framed: Map<number, ClientStream> = new Map();
   readonly #ring = new Deque<Feed>();
+  readonly #over: () => void;
+  readonly #unsubscribe: Unsubscribe;
+  #streams = 0;
   #underWayBytes = 0;
   #pumping = false;
   #waiting = false;
 
-  constructor(outbox: Outbox, bytesMax: number) {
+  /**
+   * The connection must be open. Calls `over` when it closes, or when there is no stream left and nothing in the
+   * outbox of those that were: until then, new streams must come here.
+   */
+  constructor(outbox: Outbox, bytesMax: number, over: () => void) {
     this.outbox = outbox;
     this.budget = new ByteBudget(bytesMax);
+    this.#over = over;
+    this.#unsubscribe = outbox.whenClosed(over);
+  }
+
+  /** A stream more. */
+  enter(): void {
+    this.#streams++;
+  }
+
+  /** A stream less. */
+  leave(): void {
+    this.#streams--;
+    this.#endIfIdle();
   }
 
   push(feed: Feed, item: Item): void {
@@ -73,10 +95,18 @@ export class Outlet {
       this.#send(feed, item);
     }
     this.#pumping = false;
+    this.#endIfIdle();
+  }
+
+  #endIfIdle(): void {
+    if (this.#streams > 0 || this.#underWayBytes > 0 || this.#ring.size > 0) return;
+    this.#unsubscribe();
+    this.#over();
   }
 
   #hasRoom(): boolean {
-    if (!this.outbox.full) return true;
+    // One that has closed takes everything, and says so of each.
+    if (!this.outbox.full || !this.outbox.open) return true;
     this.#waiting = true;
     this.outbox.whenWritable(() => {
       this.#waiting = false;
@@ -86,10 +116,11 @@ export class Outlet {
   }
 
   #send(feed: Feed, { data, bytes, message, done }: Item): void {
-    this.#underWayBytes += bytes;
+    const weight = weightOf(bytes, 1);
+    this.#underWayBytes += weight;
     feed.underWay++;
     const sent = (outcome: SendOutcome): void => {
-      this.#underWayBytes -= bytes;
+      this.#underWayBytes -= weight;
       feed.underWay--;
       done(outcome);
       this.#pump();

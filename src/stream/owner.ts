@@ -21,8 +21,8 @@ export class Owner {
   readonly budget: ByteBudget;
   readonly #directory: Pick<RouteDirectory, "localByHandle">;
   readonly #sockets: Sockets;
-  /** Of connections with streams, with how many. */
-  readonly #outlets = new Map<Outbox, { readonly outlet: Outlet; streams: number }>();
+  /** Of connections with streams, or with something of streams in their outbox. */
+  readonly #outlets = new Map<Outbox, Outlet>();
   #nextClientStream = 0;
 
   constructor(
@@ -38,7 +38,7 @@ export class Owner {
     this.budget = new ByteBudget(options.nodeStreamBytesMax);
   }
 
-  /** Connections that have streams under way. */
+  /** Connections that have streams, or something of streams in their outbox. */
   get size(): number {
     return this.#outlets.size;
   }
@@ -49,21 +49,15 @@ export class Owner {
     return connectionId === undefined ? undefined : this.#sockets.get(connectionId);
   }
 
-  /** The outlet of a connection that gets one more stream. */
-  enter(outbox: Outbox): Outlet {
-    let known = this.#outlets.get(outbox);
-    if (known === undefined) {
-      const outlet = new Outlet(outbox, this.options.connectionStreamBytesMax);
-      this.#outlets.set(outbox, known = { outlet, streams: 0 });
+  /** The outlet of an open connection. */
+  outlet(outbox: Outbox): Outlet {
+    let outlet = this.#outlets.get(outbox);
+    if (outlet === undefined) {
+      const over = (): void => void this.#outlets.delete(outbox);
+      outlet = new Outlet(outbox, this.options.connectionStreamBytesMax, over);
+      this.#outlets.set(outbox, outlet);
     }
-    known.streams++;
-    return known.outlet;
-  }
-
-  /** It gets one less. */
-  leave(outlet: Outlet): void {
-    const known = this.#outlets.get(outlet.outbox);
-    if (known !== undefined && --known.streams === 0) this.#outlets.delete(outlet.outbox);
+    return outlet;
   }
 
   /** Whether a stream goes to the connection just now. */
@@ -89,7 +83,7 @@ export class Owner {
       throw new FlotillaError("malformed", "read a client's frame: it is a message");
     }
     const outbox = this.#sockets.get(connectionId);
-    const stream = outbox && this.#outlets.get(outbox)?.outlet.framed.get(said.stream);
+    const stream = outbox && this.#outlets.get(outbox)?.framed.get(said.stream);
     if (stream === undefined) return;
     if (said.kind === "credit") stream.credited(said.bytes, said.chunks);
     else if (said.kind === "cancel") stream.cancelled(said.reason);

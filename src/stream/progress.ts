@@ -40,7 +40,7 @@ export class Progress {
 
   /** Nothing more will come. */
   end(): void {
-    if (this.#telling) this.#tell();
+    this.#tell();
     this.#over = true;
     this.#wakeAll();
   }
@@ -61,6 +61,7 @@ export class Progress {
   }
 
   #tell(): void {
+    if (!this.#telling) return;
     this.#telling = false;
     this.#listener?.(this.#latest);
     this.#wakeAll();

@@ -136,7 +136,7 @@ export class Receiver implements TargetHost {
 
   ended(target: Target, outcome: Outcome, reason: string): void {
     target.outlet.budget.give(target.charged);
-    this.#owner.leave(target.outlet);
+    target.outlet.leave();
     this.#settle(target.index, outcome, target.arrived, reason);
   }
 
@@ -168,7 +168,8 @@ export class Receiver implements TargetHost {
       return this.#refuse(index, "too-large", this.#tooLarge());
     }
     const { stallTimeoutMs } = this.#opening;
-    const outlet = this.#owner.enter(outbox);
+    const outlet = this.#owner.outlet(outbox);
+    outlet.enter();
     const charged = delivery === "message" ? this.#messageBytes : this.#windowBytes;
     const refusal = delivery === "chunks" && outlet.chunks !== undefined
       ? "another stream in chunks is under way to this connection"
@@ -176,7 +177,7 @@ export class Receiver implements TargetHost {
       ? undefined
       : "the connection's streams hold too much already";
     if (refusal !== undefined) {
-      this.#owner.leave(outlet);
+      outlet.leave();
       return this.#refuse(index, "backpressure", refusal);
     }
     this.#open++;

@@ -33,7 +33,7 @@ export interface StreamsInFlight {
   readonly calls: number;
   /** Legs to peers and receivers of theirs. */
   readonly streams: number;
-  /** This node's own connections that get some. */
+  /** This node's own connections that get some, or have not taken all yet of one that ended. */
   readonly connections: number;
   /** Reserved for them. */
   readonly reservedBytes: number;

@@ -70,8 +70,9 @@ describe("an outbox", () => {
     const fixture = new Fixture(0, { outboxBytesMax: 1_000, slowConsumer: "drop" });
     fixture.send("a short one");
     fixture.send("x".repeat(5_000));
+    fixture.send("x".repeat(900));
     fixture.send("x");
-    expect(fixture.outcomes).toEqual([undefined, undefined, "backpressure"]);
+    expect(fixture.outcomes).toEqual([undefined, undefined, undefined, "backpressure"]);
     const empty = new Fixture(0, { outboxBytesMax: 1_000, sinkBytesMax: 1, slowConsumer: "drop" });
     empty.send("x");
     for (let index = 0; index < 1_000; index++) empty.send("");
@@ -201,6 +202,99 @@ describe("a slow consumer", () => {
     expect(queuedThen).toEqual([400]);
   });
 });
+
+describe("a message longer than the whole queue", () => {
+  const options = { outboxBytesMax: 1_000, sinkBytesMax: 300 };
+
+  test.each([
+    ["first", []],
+    ["behind one in the socket's buffer", [10]],
+    ["behind so many that the socket's buffer has no room", [200, 200]],
+  ])("does not make the client slow: only what else waits counts, when it is %s", async (_, before) => {
+    const fixture = new Fixture(0, options);
+    for (const bytes of before) fixture.send("x".repeat(bytes));
+    fixture.send("x".repeat(50_000));
+    for (let index = 0; index < 3; index++) fixture.send("behind it");
+    expect(fixture.sink.closedWith).toBe(undefined);
+    expect(new Set(fixture.outcomes)).toEqual(new Set([undefined]));
+    fixture.sink.bytesPerMs = 1_000;
+    await fixture.clock.advance(60);
+    expect(new Set(fixture.outcomes)).toEqual(new Set(["delivered"]));
+    expect(fixture.counters.queuedBytes).toBe(0);
+  });
+
+  test("is one: another one that waits behind it counts until it is the first", async () => {
+    const fixture = new Fixture(0, { ...options, slowConsumer: "drop" });
+    fixture.send("x".repeat(5_000));
+    fixture.send("x".repeat(5_000));
+    fixture.send("too much");
+    fixture.sink.bytesPerMs = 1_000;
+    await fixture.clock.advance(6);
+    fixture.send("not too much");
+    expect(fixture.outcomes).toEqual(["delivered", undefined, "backpressure", undefined]);
+    await fixture.clock.advance(6);
+    expect(fixture.outcomes).toEqual(["delivered", "delivered", "backpressure", "delivered"]);
+    expect(fixture.outbox.full).toBe(false);
+  });
+});
+
+describe("whoever waits for the end of an outbox", () => {
+  test.each([
+    ["closes", (outbox: Outbox) => outbox.close(1000, "")],
+    ["is retired", (outbox: Outbox) => outbox.retire()],
+    ["is gone", (outbox: Outbox) => outbox.closed()],
+  ])("is told once when it %s, at once when it has, and not when it asked not to be", (_, end) => {
+    const { outbox } = new Fixture(0);
+    const told: string[] = [];
+    outbox.whenClosed(() => told.push(`open: ${outbox.open}`));
+    outbox.whenClosed(() => told.push("never"))();
+    const stop = outbox.whenClosed(() => {
+      told.push("second");
+      // Also from within.
+      outbox.whenClosed(() => told.push("late"));
+      stop();
+    });
+    end(outbox);
+    expect(told).toEqual(["open: false", "second", "late"]);
+    end(outbox);
+    outbox.closed();
+    outbox.whenClosed(() => told.push("at once"))();
+    expect(told).toEqual(["open: false", "second", "late", "at once"]);
+  });
+
+  test("is told before a message that was refused says closed, and hears of no end while it is slow", () => {
+    const fixture = new Fixture(0, { outboxBytesMax: 100, slowConsumer: "drop" });
+    let told = 0;
+    fixture.outbox.whenClosed(() => told++);
+    for (let index = 0; index < 5; index++) fixture.send("x".repeat(90));
+    expect(told).toBe(0);
+    const slow = new Fixture(0, { outboxBytesMax: 100 });
+    slow.outbox.whenClosed(() => told++);
+    for (let index = 0; index < 5; index++) slow.send("x".repeat(90));
+    expect(told).toBe(1);
+  });
+});
+
+describe("the bytes that have left an outbox", () => {
+  test("grow as the socket's buffer empties, by messages and within them", async () => {
+    const { outbox, send, sink, clock } = bound(new Fixture(10, { sinkBytesMax: 100 }));
+    send("x".repeat(30));
+    send("x".repeat(30));
+    const left: number[] = [];
+    for (let index = 0; index < 7; index++) {
+      left.push(outbox.leftBytes);
+      await clock.advance(1);
+    }
+    expect(left).toEqual([0, 10, 20, 30, 40, 50, 60]);
+    // A socket that counts its framing too shows less, never less than nothing.
+    sink.bufferedBytes = 1_000;
+    expect(outbox.leftBytes).toBe(0);
+  });
+});
+
+function bound(fixture: Fixture) {
+  return { ...fixture, send: fixture.send.bind(fixture) };
+}
 
 describe("the outcomes of an outbox", () => {
   const step = fc.oneof(
