@@ -1,8 +1,8 @@
 /** What arrives: every size in every delivery, on another node and on the caller's own. */
 import { describe, expect, test } from "bun:test";
 import type { Bytes } from "../../src/lib/bytes.ts";
-import type { StreamDelivery } from "../../src/stream/contract.ts";
-import { bytesOf } from "../support/fake_sdk.ts";
+import type { StreamDelivery, StreamProgress } from "../../src/stream/contract.ts";
+import { bytesOf, textOf } from "../support/fake_sdk.ts";
 import { expectBytes, parts, pattern, received, Source, StreamWorld } from "../support/stream_world.ts";
 
 const CHUNK = 65_536;
