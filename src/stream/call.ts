@@ -8,14 +8,13 @@ import {
   IDLE_TIMEOUT_MS_DEFAULT,
   STALL_TIMEOUT_MS_DEFAULT,
   STALL_TIMEOUT_MS_OF_MANY_DEFAULT,
-  STREAM_TARGETS_MAX,
   type StreamOptions,
   type StreamResult,
 } from "./contract.ts";
 import { Cutter } from "./cutter.ts";
 import type { Settlement } from "./frames.ts";
-import { findRoutes, targetsByNode } from "./find_routes.ts";
-import { Leg, type LegHost, type Way } from "./leg.ts";
+import { findRoutes } from "./find_routes.ts";
+import { type Leg, type LegHost, legsTo, type Way } from "./leg.ts";
 import { Progress } from "./progress.ts";
 import type { StallWatch, Watch } from "./stall_watch.ts";
 
@@ -61,8 +60,8 @@ export class StreamCall implements LegHost {
   readonly #startedAt: number;
   #bytes = 0;
   #chunks = 0;
-  /** While it looks for connections: those that were not where they were looked for. */
-  #missed: string[] | undefined = [];
+  /** While it looks for connections: those that no leg has. */
+  #sought: Set<string> | undefined;
   #state: "running" | "closing" | "over" = "running";
   #controller: Controller | undefined;
   #wake: (() => void) | undefined;
@@ -86,6 +85,7 @@ export class StreamCall implements LegHost {
     this.#cutter = new Cutter(chunkSize, messageType === "text");
     this.#caller = caller;
     this.#connectionIds = [...new Set(connectionIds)];
+    this.#sought = new Set(connectionIds);
     this.#options = options;
     this.#startedAt = caller.clock.now();
     this.progress = new Progress(caller.clock, totalBytes, onProgress);
@@ -114,9 +114,7 @@ export class StreamCall implements LegHost {
     const { signal: given } = controller;
     given?.addEventListener("abort", () => this.#failed(given.reason), { once: true });
     if (signal?.aborted === true) this.#aborted();
-    const opening = clock.timer(deliveryTimeoutMs, () => {
-      if (this.#missed !== undefined) this.giveUp("timeout", `not opened within ${deliveryTimeoutMs} ms`);
-    });
+    const opening = clock.timer(deliveryTimeoutMs, () => this.#openNoMore());
     this.#timers.push(opening);
     return this.#open().finally(() => this.#tellOpened(this.#over)).then(() => {
       opening.cancel();
@@ -178,7 +176,7 @@ export class StreamCall implements LegHost {
   }
 
   settled(connectionId: string, result: Omit<Settlement, "stream" | "target">): void {
-    if (result.outcome === "not-found" && this.#missed !== undefined) this.#missed.push(connectionId);
+    if (result.outcome === "not-found" && this.#sought !== undefined) this.#sought.add(connectionId);
     else this.#settle(connectionId, result.outcome, result.reason, result.bytes, result.chunks);
     this.changed();
   }
@@ -266,37 +264,41 @@ export class StreamCall implements LegHost {
   /** Finds the connections and opens a leg to each of their nodes; resolves when all owners have answered. */
   async #open(): Promise<void> {
     if (this.#connectionIds.length === 0) this.#finish();
-    let wanted: readonly string[] = this.#connectionIds;
+    const sought = this.#sought as Set<string>;
     const tried = new Map<string, Route>();
-    for (let round = 1; wanted.length > 0 && !this.#isOver; round++) {
-      const routes = await findRoutes(this.#caller.directory, wanted);
+    for (let round = 1; sought.size > 0 && !this.#isOver; round++) {
+      const routes = await findRoutes(this.#caller.directory, [...sought]);
       if (this.#isOver) return;
-      const isNew = ([id, route]: readonly [string, Route]): boolean =>
-        round <= ROUNDS_MAX &&
-        (tried.get(id)?.nodeId !== route.nodeId || tried.get(id)?.handle !== route.handle);
-      const found = new Map([...routes].filter(isNew));
-      for (const id of wanted) if (!found.has(id)) this.#settle(id, "not-found", "");
+      const isNew = (id: string, { nodeId, handle }: Route): boolean =>
+        round <= ROUNDS_MAX && (tried.get(id)?.nodeId !== nodeId || tried.get(id)?.handle !== handle);
+      const found = new Map<string, Route>();
+      for (const id of sought) {
+        const route = routes.get(id);
+        if (route === undefined || !isNew(id, route)) this.#settle(id, "not-found", "");
+        else found.set(id, route);
+      }
+      sought.clear();
       for (const [id, route] of found) tried.set(id, route);
-      this.#missed = [];
       const legs = this.#openLegs(found);
       await this.#until(() => legs.every((leg) => leg.answered));
-      wanted = this.#missed;
     }
-    this.#missed = undefined;
+    this.#sought = undefined;
+  }
+
+  /** The time for that is over: who has not been reached by now is left out. */
+  #openNoMore(): void {
+    const reason = `not opened within ${this.#caller.deliveryTimeoutMs} ms`;
+    for (const leg of this.#legs) if (!leg.answered) leg.abort("timeout", { code: "timeout", reason });
+    const sought = [...this.#sought ?? []];
+    this.#sought?.clear();
+    for (const connectionId of sought) this.#settle(connectionId, "timeout", reason);
+    this.changed();
   }
 
   #openLegs(routes: ReadonlyMap<string, Route>): Leg[] {
-    const legs: Leg[] = [];
-    for (const [nodeId, targets] of targetsByNode(routes)) {
-      const way = this.#caller.way(nodeId);
-      for (let start = 0; start < targets.length; start += STREAM_TARGETS_MAX) {
-        const part = targets.slice(start, start + STREAM_TARGETS_MAX);
-        if (way !== undefined) legs.push(new Leg(this, way, part));
-        else {for (const { connectionId } of part) {
-            this.#settle(connectionId, "node-lost", `no session with ${nodeId}`);
-          }}
-      }
-    }
+    const lost = (connectionId: string, nodeId: string): void =>
+      this.#settle(connectionId, "node-lost", `no session with ${nodeId}`);
+    const legs = legsTo(this, routes, (nodeId) => this.#caller.way(nodeId), lost);
     this.#legs.push(...legs);
     const { messageType, delivery, totalBytes = null, metadata = null } = this.#options;
     const stallTimeoutMs = Math.ceil(this.#options.stallTimeoutMs ?? this.#stallTimeoutMsDefault);

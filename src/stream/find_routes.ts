@@ -1,5 +1,4 @@
 import type { Route, RouteDirectory } from "../router/contract.ts";
-import type { LegTarget } from "./leg.ts";
 
 /** Where the connections are; those that nobody has are left out. */
 export async function findRoutes(
@@ -12,15 +11,4 @@ export async function findRoutes(
     if (route !== undefined) routes.set(id, route);
   }));
   return routes;
-}
-
-/** The same by the nodes that have them. */
-export function targetsByNode(routes: ReadonlyMap<string, Route>): Map<string, LegTarget[]> {
-  const byNode = new Map<string, LegTarget[]>();
-  for (const [connectionId, { nodeId, handle }] of routes) {
-    const targets = byNode.get(nodeId);
-    if (targets === undefined) byNode.set(nodeId, [{ connectionId, handle }]);
-    else targets.push({ connectionId, handle });
-  }
-  return byNode;
 }

@@ -1,6 +1,7 @@
 import type { Bytes } from "../lib/bytes.ts";
 import type { Outcome } from "../router/outcome.ts";
-import { weightOf } from "./contract.ts";
+import type { Route } from "../router/contract.ts";
+import { STREAM_TARGETS_MAX, weightOf } from "./contract.ts";
 import type { Abortion, Credit, Ending, Opening, Settlement } from "./frames.ts";
 
 /** The way to the node that owns a leg's connections: its session, or this node itself. */
@@ -170,4 +171,25 @@ export class Leg {
         return this.#way.abort(this, step.abortion);
     }
   }
+}
+
+/** The legs to where `routes` lead, not open yet; `lost` hears of connections whose node there is no way to. */
+export function legsTo(
+  host: LegHost,
+  routes: ReadonlyMap<string, Route>,
+  wayTo: (nodeId: string) => Way | undefined,
+  lost: (connectionId: string, nodeId: string) => void,
+): Leg[] {
+  const legs: Leg[] = [];
+  for (const [nodeId, there] of Map.groupBy(routes, ([, route]) => route.nodeId)) {
+    const targets = there.map(([connectionId, { handle }]) => ({ connectionId, handle }));
+    const way = wayTo(nodeId);
+    if (way === undefined) { for (const { connectionId } of targets) lost(connectionId, nodeId); }
+    else {
+      for (let start = 0; start < targets.length; start += STREAM_TARGETS_MAX) {
+        legs.push(new Leg(host, way, targets.slice(start, start + STREAM_TARGETS_MAX)));
+      }
+    }
+  }
+  return legs;
 }

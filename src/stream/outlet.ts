@@ -99,7 +99,7 @@ export class Outlet {
   }
 
   #endIfIdle(): void {
-    if (this.#streams > 0 || this.#underWayBytes > 0 || this.#ring.size > 0) return;
+    if (this.#pumping || this.#streams > 0 || this.#underWayBytes > 0 || this.#ring.size > 0) return;
     this.#unsubscribe();
     this.#over();
   }

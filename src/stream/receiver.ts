@@ -48,6 +48,8 @@ export class Receiver implements TargetHost {
   #chunks = 0;
   #creditedBytes = 0;
   #creditedChunks = 0;
+  #leastBytes = 0;
+  #passed = 0;
   #ended = false;
   #opened = false;
 
@@ -130,7 +132,7 @@ export class Receiver implements TargetHost {
   // --- TargetHost ---
 
   progressed(): void {
-    const least = this.#leastTaken();
+    const least = this.#slowest();
     if (least !== undefined && this.#isDue(least)) this.#credit();
   }
 
@@ -230,13 +232,23 @@ export class Receiver implements TargetHost {
     }
   }
 
-  /** Of the slowest connection that is still in. */
-  #leastTaken(): Target | undefined {
-    let least: Target | undefined;
-    for (const target of this.#targets) {
-      if (!target.ended && (least === undefined || target.bytes < least.bytes)) least = target;
+  /**
+   * The slowest connection that is still in. Nobody is behind `#leastBytes`, and the first `#passed` are beyond it: so
+   * all of them together cost one look at each for each step of the slowest.
+   */
+  #slowest(): Target | undefined {
+    for (; this.#passed < this.#targets.length; this.#passed++) {
+      const target = this.#targets[this.#passed] as Target;
+      if (!target.ended && target.bytes === this.#leastBytes) return target;
     }
-    return least;
+    let slowest: Target | undefined;
+    for (const [index, target] of this.#targets.entries()) {
+      if (target.ended || (slowest !== undefined && target.bytes >= slowest.bytes)) continue;
+      slowest = target;
+      this.#leastBytes = target.bytes;
+      this.#passed = index;
+    }
+    return slowest;
   }
 
   #isDue(least: { readonly bytes: number; readonly chunks: number }): boolean {
@@ -246,7 +258,7 @@ export class Receiver implements TargetHost {
   }
 
   #credit(): void {
-    const least = this.#leastTaken();
+    const least = this.#slowest();
     if (least === undefined) return;
     // The caller sends as fast as it may: it could use a larger window.
     const underWay = weightOf(this.#bytes - this.#creditedBytes, this.#chunks - this.#creditedChunks);
