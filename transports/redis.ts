@@ -10,7 +10,10 @@ const PACKET_BYTES_MAX = 131_072;
 const FORMS = "redis://host:port, rediss://host:port or https://:TOKEN@host";
 
 export interface RedisTransportOptions extends BrokerOptions {
-  /** `redis://` or `rediss://` (TLS); over HTTP `https://:TOKEN@host`, and `http://:TOKEN@127.0.0.1` on this machine. */
+  /**
+   * `redis://` or `rediss://` (TLS); over HTTP `https://:TOKEN@host`, and `http://:TOKEN@127.0.0.1` on this machine.
+   * All nodes by one of the two ways: a message that goes as text by HTTP means nothing to the other.
+   */
   readonly url: string;
 }
 

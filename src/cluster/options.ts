@@ -34,7 +34,7 @@ export interface ClusterOptions {
   readonly transportType?: "ws" | "redis" | ClusterTransport | undefined;
   /**
    * The Redis of `transportType: "redis"`: `redis://` or `rediss://` (TLS), or over HTTP `https://:TOKEN@host` (`http://`
-   * on this machine only). Default none.
+   * on this machine only); all nodes by one of the two ways. Default none.
    */
   readonly redisConnectionString?: string | undefined;
   /** The path nodes dial each other on. Default `/cluster`. */

@@ -17,9 +17,9 @@ export interface Redis extends AsyncDisposable {
   resume(): void;
 }
 
-/** Undefined where `redis-server` (Debian: the package of that name) is not installed. */
-export async function startRedis(): Promise<Redis | undefined> {
-  const port = await freePort();
+/** Undefined where `redis-server` (Debian: the package of that name) is not installed. Default: any free port. */
+export async function startRedis(atPort?: number): Promise<Redis | undefined> {
+  const port = atPort ?? await freePort();
   let run = await startOn(port);
   if (run === undefined) return undefined;
   const end = async (signal: "SIGTERM" | "SIGKILL"): Promise<void> => {
@@ -40,8 +40,8 @@ export async function startRedis(): Promise<Redis | undefined> {
 }
 
 /** For tests, before which `npm test` has installed what is missing. */
-export async function demandRedis(): Promise<Redis> {
-  const found = await startRedis();
+export async function demandRedis(atPort?: number): Promise<Redis> {
+  const found = await startRedis(atPort);
   if (found !== undefined) return found;
   throw new Error(
     "these tests need redis-server: npm test installs it; npm test -- --without-brokers skips them",
