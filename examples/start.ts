@@ -139,13 +139,14 @@ async function show(): Promise<void> {
 
   heading(`The node on ${victim.name} leaves, as on a deploy, with ${VISITORS} clients of the SDK`);
   const visitors = new Visitors();
-  victim.disconnect();
-  await visitors.come(victim, VISITORS);
-  const { lines } = await visitors.watch(demo, victim);
+  const leaving = demo.nodes.find(({ name }) => name === victim.name) as DemoNode;
+  leaving.disconnect();
+  await visitors.come(leaving, VISITORS);
+  const { lines } = await visitors.watch(demo, leaving);
   for (const line of lines) console.log(line);
   visitors.leave();
-  await demo.restart(victim);
-  await demo.connect(victim);
+  await demo.restart(leaving);
+  await demo.connect(leaving);
 }
 
 async function everyPair(nodes: readonly DemoNode[]): Promise<void> {

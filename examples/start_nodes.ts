@@ -152,6 +152,14 @@ export class DemoNode {
     });
   }
 
+  /** Until this node's client has got so many bytes, or a while. */
+  async awaitBytes(bytes: number): Promise<void> {
+    const end = performance.now() + REQUEST_MS;
+    while (this.receivedBytes < bytes && performance.now() < end) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  }
+
   async view(): Promise<ClusterView> {
     return await this.#request("/api/cluster") as ClusterView;
   }

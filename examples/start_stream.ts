@@ -26,6 +26,8 @@ export async function streamAcross(from: DemoNode, to: DemoNode, bytes: number):
   const startedAt = performance.now();
   const receivedBefore = to.receivedBytes;
   const answer = await from.stream(to.clientId, zeros(bytes), bytes);
+  // Delivered is what the kernel has; the client may still be reading.
+  await to.awaitBytes(receivedBefore + answer.bytes);
   const ms = performance.now() - startedAt;
   clearInterval(sample);
   const [sender = 0, owner = 0] = peaks.map((peak, index) => peak - (before[index] ?? 0));
