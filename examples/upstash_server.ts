@@ -78,8 +78,8 @@ export async function startUpstashServer(options: UpstashServerOptions): Promise
   });
 
   for (
-    const [path, kind] of [["/subscribe/:channel", "subscribe"], [
-      "/psubscribe/:channel",
+    const [path, kind] of [["/subscribe/:channel{.+}", "subscribe"], [
+      "/psubscribe/:channel{.+}",
       "psubscribe",
     ]] as const
   ) {

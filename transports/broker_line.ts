@@ -11,7 +11,7 @@ import type { Broker, BrokerChannels, BrokerConnection, BrokerEvents } from "./b
 import { Silence } from "./broker_silence.ts";
 
 const BACKOFF_MS_MIN = 100;
-const BACKOFF_MS_MAX = 5_000;
+const BACKOFF_MS_MAX = 2_000;
 /** An attempt that takes longer has failed. */
 const OPEN_MS_MAX = 10_000;
 /** A connection that lived so long was worth something: the next attempt is made soon. */

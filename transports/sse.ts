@@ -21,6 +21,7 @@ export async function readEvents(
       rest += decoder.decode(value, { stream: true });
       let from = 0;
       for (let end = rest.indexOf("\n"); end >= 0; end = rest.indexOf("\n", from)) {
+        if (end - from > LINE_LENGTH_MAX) return false;
         const line = rest.slice(from, end).replace(/\r$/, "");
         from = end + 1;
         if (line.startsWith("data:")) data(line.slice(line[5] === " " ? 6 : 5));

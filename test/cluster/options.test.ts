@@ -46,6 +46,7 @@ describe("the options of a cluster", () => {
     ["nodeAddress", ""],
     ["nodePort", 65_536],
     ["transportType", "pigeon"],
+    ["redisConnectionString", ""],
     ["channelName", "cluster"],
     ["nodes", "ws://127.0.0.1:1"],
     ["clusterName", ""],
@@ -88,6 +89,10 @@ describe("the options of a cluster", () => {
     );
     const password = thrownBy(() => resolveOptions({ nodeId: "a", witness: "redis//:271828@host" }));
     expect(password.message).not.toContain("271828");
+    const redis: Record<string, unknown> = { nodeId: "a", redisConnectionString: 271_828 };
+    expect(thrownBy(() => resolveOptions(redis as unknown as ClusterOptions)).message).not.toContain(
+      "271828",
+    );
   });
 
   test("must fit each other: three pings within the peer timeout, and no open text between machines", () => {
@@ -103,6 +108,37 @@ describe("the options of a cluster", () => {
     const nodes = (length: number): string[] => Array.from({ length }, (_, at) => `ws://127.0.0.1:${at + 1}`);
     expect(thrownBy(() => resolveOptions({ nodeId: "a", nodes: nodes(256) })).message).toContain("nodes");
     expect(resolveOptions({ nodeId: "a", nodes: nodes(255) }).nodes).toHaveLength(255);
+  });
+
+  const redis = { nodeId: "a", transportType: "redis", secret: "s" } as const;
+  test.each([
+    ["no URL", {}, "redisConnectionString must be given"],
+    [
+      "another scheme",
+      { redisConnectionString: "ftp://:271828@host" },
+      "redisConnectionString must be redis://",
+    ],
+    ["no URL at all", { redisConnectionString: "271828" }, "redisConnectionString must be redis://"],
+    ["no token", { redisConnectionString: "https://host" }, "needs the token"],
+    ["a token in clear", { redisConnectionString: "http://:271828@host" }, "must be https://"],
+    ["a path", { redisConnectionString: "https://:271828@host/path" }, "must not have a path"],
+    ["no secret", { redisConnectionString: "redis://host", secret: undefined }, "needs a secret"],
+    [
+      "an address that is dialled",
+      { redisConnectionString: "redis://host", nodes: ["ws://h:1"] },
+      '"ws://h:1"',
+    ],
+  ])("for Redis are refused with %s, and show no password", (_what, options, named) => {
+    const error = thrownBy(() => createCluster({ ...redis, ...options }));
+    expect([error.code, error.message]).toEqual(["invalid-option", expect.stringContaining(named)]);
+    expect(error.message).not.toContain("271828");
+  });
+
+  test("for Redis may name the nodes that are expected, and do without a secret where that is accepted", () => {
+    const redisConnectionString = "redis://:p@127.0.0.1:1";
+    expect(() => createCluster({ ...redis, redisConnectionString, nodes: ["a", "b", "c"] })).not.toThrow();
+    expect(() => createCluster({ ...redis, redisConnectionString, secret: undefined, allowInsecure: true }))
+      .not.toThrow();
   });
 
   test("with an entry of nodes that cannot be used name the entry", () => {

@@ -86,6 +86,14 @@ const GUARDS: readonly Guard[] = [
     testName: "keeps at most 128 sockets that prove nothing; a newcomer that does is not kept out",
   },
   {
+    against: "what passes through a broker, repeated, makes nodes decrypt and answer without end",
+    file: "transports/broker_peers.ts",
+    guard: "if (times >= this.#timesMax || (times === 0 && this.#times.size >= this.#keysMax)) return false;",
+    instead: "if (times === Infinity) return false;",
+    testFile: "test/transports/broker.test.ts",
+    testName: "answers whoever asks a few times a second, whatever is repeated",
+  },
+  {
     against: "a client's unhandled messages pile up",
     file: "src/server/clients.ts",
     guard: "if (this.#undoneBytes > UNDONE_BYTES_MAX) return this.#flooded();",
