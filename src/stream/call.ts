@@ -1,6 +1,7 @@
 import type { Bytes } from "../lib/bytes.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { type ErrorCode, FlotillaError, reasonOf, shown } from "../lib/errors.ts";
+import { isConnectionId } from "../lib/ids.ts";
 import { type Digest, newDigest } from "../lib/xxhash.ts";
 import type { Route, RouteDirectory } from "../router/contract.ts";
 import { arrived, type Outcome } from "../router/outcome.ts";
@@ -66,8 +67,9 @@ export class StreamCall implements LegHost {
   #reject: (error: FlotillaError) => void = () => {};
   #timers: Timer[] = [];
   #idle: Watch | undefined;
-  /** Writes so far; undefined while one waits for room. */
-  #reads: number | undefined = 0;
+  /** A write waits for room: it is not the source that is silent. */
+  #waiting = false;
+  #search: AbortController | undefined;
   readonly #aborted = (): void => {
     const { reason } = this.#options.signal as AbortSignal;
     this.giveUp("timeout", `the caller's signal fired: ${reasonOf(reason)}`, reason);
@@ -114,7 +116,7 @@ export class StreamCall implements LegHost {
       this.#checkRunning();
       const watched = {
         limitMs: idleTimeoutMs,
-        mark: () => this.#reads,
+        mark: () => this.#waiting ? undefined : this.#cutter.takenBytes,
         stalled: () => this.#sourceStalled(),
       };
       this.#idle = this.#caller.watch.watch(watched);
@@ -128,7 +130,6 @@ export class StreamCall implements LegHost {
         if (!this.#hasRoom(chunk)) return this.#writeLater(chunks.slice(index));
         this.#send(chunk);
       }
-      if (this.#reads !== undefined) this.#reads++;
     } catch (thrown) {
       this.#failed(thrown);
       throw thrown;
@@ -234,6 +235,7 @@ export class StreamCall implements LegHost {
     this.progress.end();
     for (const timer of this.#timers) timer.cancel();
     this.#idle?.stop();
+    this.#search?.abort();
     this.#options.signal?.removeEventListener("abort", this.#aborted);
     // While it closes, `close` says what became of it.
     if (this.#state === "running") this.#controller?.error(this.#error());
@@ -279,6 +281,7 @@ export class StreamCall implements LegHost {
     for (const leg of this.#legs) if (!leg.answered) leg.abort("timeout", { code: "timeout", reason });
     const sought = [...this.#sought ?? []];
     this.#sought?.clear();
+    this.#search?.abort();
     for (const connectionId of sought) this.#settle(connectionId, "timeout", reason);
     this.changed();
   }
@@ -286,10 +289,13 @@ export class StreamCall implements LegHost {
   async #find(connectionIds: readonly string[]): Promise<Map<string, Route>> {
     const { directory } = this.#caller;
     const routes = new Map<string, Route>();
-    await Promise.all(connectionIds.map(async (id) => {
-      const route = directory.lookup(id) ?? await directory.resolve(id);
-      if (route !== undefined) routes.set(id, route);
-    }));
+    const { signal } = this.#search = new AbortController();
+    await Promise.all(
+      connectionIds.filter(isConnectionId).map(async (id) => {
+        const route = directory.lookup(id) ?? await directory.resolve(id, signal);
+        if (route !== undefined) routes.set(id, route);
+      }),
+    );
     return routes;
   }
 
@@ -312,15 +318,14 @@ export class StreamCall implements LegHost {
   // --- Data ---
 
   async #writeLater(chunks: readonly Bytes[]): Promise<void> {
-    const reads = this.#reads ?? 0;
-    this.#reads = undefined;
+    this.#waiting = true;
     try {
       for (const chunk of chunks) await this.#sendWhenRoom(chunk);
     } catch (thrown) {
       this.#failed(thrown);
       throw thrown;
     }
-    this.#reads = reads + 1;
+    this.#waiting = false;
   }
 
   async #sendWhenRoom(chunk: Bytes): Promise<void> {
