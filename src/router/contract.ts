@@ -29,7 +29,7 @@ export interface RouteDirectory {
   /**
    * Asks the peers if this node does not know; `lookup` knows what is found. Undefined when nobody has it.
    */
-  resolve(connectionId: string): Promise<Route | undefined>;
+  resolve(connectionId: string, signal?: AbortSignal): Promise<Route | undefined>;
   /** The connection that this node's own handle stands for, while it is registered. */
   localByHandle(handle: number): string | undefined;
   /** Tells when the answer of `lookup` for a connection may have changed. */

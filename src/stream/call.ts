@@ -72,8 +72,9 @@ export class StreamCall implements LegHost {
   #reject: (error: FlotillaError) => void = () => {};
   #timers: Timer[] = [];
   #idle: Watch | undefined;
-  /** Writes so far; undefined while one waits for room. */
-  #reads: number | undefined = 0;
+  /** A write waits for room: it is not the source that is silent. */
+  #waiting = false;
+  #search: AbortController | undefined;
   readonly #aborted = (): void => {
     const { reason } = this.#options.signal as AbortSignal;
     this.giveUp("timeout", `the caller's signal fired: ${reasonOf(reason)}`, reason);
@@ -121,7 +122,7 @@ export class StreamCall implements LegHost {
       this.#checkRunning();
       const watched = {
         limitMs: idleTimeoutMs,
-        mark: () => this.#reads,
+        mark: () => this.#waiting ? undefined : this.#cutter.takenBytes,
         stalled: () => this.#sourceStalled(),
       };
       this.#idle = this.#caller.watch.watch(watched);
@@ -135,7 +136,6 @@ export class StreamCall implements LegHost {
         if (!this.#hasRoom(chunk)) return this.#writeLater(chunks.slice(index));
         this.#send(chunk);
       }
-      if (this.#reads !== undefined) this.#reads++;
     } catch (thrown) {
       this.#failed(thrown);
       throw thrown;
@@ -241,6 +241,7 @@ export class StreamCall implements LegHost {
     this.progress.end();
     for (const timer of this.#timers) timer.cancel();
     this.#idle?.stop();
+    this.#search?.abort();
     this.#options.signal?.removeEventListener("abort", this.#aborted);
     // While it closes, `close` says what became of it.
     if (this.#state === "running") this.#refuseMore(this.#error());
@@ -267,7 +268,8 @@ export class StreamCall implements LegHost {
     const sought = this.#sought as Set<string>;
     const tried = new Map<string, Route>();
     for (let round = 1; sought.size > 0 && !this.#isOver; round++) {
-      const routes = await findRoutes(this.#caller.directory, [...sought]);
+      this.#search = new AbortController();
+      const routes = await findRoutes(this.#caller.directory, [...sought], this.#search.signal);
       if (this.#isOver) return;
       const isNew = (id: string, { nodeId, handle }: Route): boolean =>
         round <= ROUNDS_MAX && (tried.get(id)?.nodeId !== nodeId || tried.get(id)?.handle !== handle);
@@ -291,6 +293,7 @@ export class StreamCall implements LegHost {
     for (const leg of this.#legs) if (!leg.answered) leg.abort("timeout", { code: "timeout", reason });
     const sought = [...this.#sought ?? []];
     this.#sought?.clear();
+    this.#search?.abort();
     for (const connectionId of sought) this.#settle(connectionId, "timeout", reason);
     this.changed();
   }
@@ -314,15 +317,14 @@ export class StreamCall implements LegHost {
   // --- Data ---
 
   async #writeLater(chunks: readonly Bytes[]): Promise<void> {
-    const reads = this.#reads ?? 0;
-    this.#reads = undefined;
+    this.#waiting = true;
     try {
       for (const chunk of chunks) await this.#sendWhenRoom(chunk);
     } catch (thrown) {
       this.#failed(thrown);
       throw thrown;
     }
-    this.#reads = reads + 1;
+    this.#waiting = false;
   }
 
   async #sendWhenRoom(chunk: Bytes): Promise<void> {

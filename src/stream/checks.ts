@@ -5,7 +5,8 @@ import { TIMER_MS_MAX } from "../lib/limits.ts";
 import { METADATA_BYTES_MAX, type StreamOptions } from "./contract.ts";
 
 export function checkStreamOptions(options: StreamOptions): void {
-  const { messageType, totalBytes, delivery, onProgress, timeoutMs, idleTimeoutMs, stallTimeoutMs } = options;
+  const { messageType, totalBytes, delivery, onProgress, signal, timeoutMs, idleTimeoutMs, stallTimeoutMs } =
+    options;
   checkOneOf("messageType", messageType, ["text", "binary"]);
   checkOneOf("delivery", delivery, ["message", "chunks", "framed"]);
   if (totalBytes !== undefined && !(Number.isSafeInteger(totalBytes) && totalBytes >= 0)) {
@@ -14,8 +15,11 @@ export function checkStreamOptions(options: StreamOptions): void {
   if (onProgress !== undefined && typeof onProgress !== "function") {
     throw invalid(`onProgress must be a function, not ${shown(onProgress)}`);
   }
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw invalid(`signal must be an AbortSignal, not ${shown(signal)}`);
+  }
   for (const [name, ms] of Object.entries({ timeoutMs, idleTimeoutMs, stallTimeoutMs })) {
-    if (ms === undefined || (ms > 0 && ms <= TIMER_MS_MAX)) continue;
+    if (ms === undefined || (typeof ms === "number" && ms > 0 && ms <= TIMER_MS_MAX)) continue;
     throw invalid(`${name} must be above 0 and at most ${TIMER_MS_MAX} ms, not ${shown(ms)}`);
   }
   checkMetadata(options.metadata);

@@ -16,6 +16,7 @@ export class Cutter {
   readonly #chunkSize: number;
   readonly #text: boolean;
   readonly #decoder: TextDecoder | undefined;
+  #takenBytes = 0;
   /** What is too short to be a chunk yet, `#pendingBytes` of it. */
   #pending: Bytes = NOTHING;
   #pendingBytes = 0;
@@ -37,6 +38,11 @@ export class Cutter {
     this.#decoder = text ? new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }) : undefined;
   }
 
+  /** Bytes pushed so far. */
+  get takenBytes(): number {
+    return this.#takenBytes;
+  }
+
   /**
    * The chunks that are whole now. The bytes must not be changed afterwards.
    *
@@ -44,6 +50,7 @@ export class Cutter {
    */
   push(data: unknown): Bytes[] {
     const bytes = this.#bytesOf(data);
+    this.#takenBytes += bytes.byteLength;
     const chunks: Bytes[] = [];
     let at = 0;
     while (this.#pendingBytes > 0 && this.#pendingBytes + bytes.byteLength - at >= this.#chunkSize) {

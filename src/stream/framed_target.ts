@@ -34,8 +34,10 @@ export class FramedTarget extends Target {
   /** Once the client has everything, only its reader's progress counts. */
   override mark(): number | undefined {
     if (!this.feed.idle) return super.mark();
-    const waits = this.bytes < this.#sentBytes || this.ending !== undefined;
-    return waits ? this.bytes : undefined;
+    // Of both, since either fills the window.
+    const taken = this.bytes + this.chunks;
+    const waits = taken < this.#sentBytes + this.#sentChunks || this.ending !== undefined;
+    return waits ? taken : undefined;
   }
 
   override over(outcome: Outcome, reason: string): void {

@@ -3,11 +3,18 @@ import { describe, expect, test } from "bun:test";
 import type { Bytes } from "../../src/lib/bytes.ts";
 import type { StreamDelivery, StreamProgress } from "../../src/stream/contract.ts";
 import { bytesOf, textOf } from "../support/fake_sdk.ts";
-import { expectBytes, parts, pattern, received, Source, StreamWorld } from "../support/stream_world.ts";
+import {
+  expectBytes,
+  parts,
+  pattern,
+  PLACES,
+  received,
+  Source,
+  StreamWorld,
+} from "../support/stream_world.ts";
 
 const CHUNK = 65_536;
 const SIZES = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK, 40 * CHUNK];
-const PLACES = [["on another node", 2], ["on the caller's own node", 1]] as const;
 
 describe.each(PLACES)("a stream to a client %s", (_, nodes) => {
   test.each(SIZES)("of %i bytes arrives whole in each delivery", async (size) => {

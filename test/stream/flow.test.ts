@@ -5,6 +5,7 @@ import {
   expectBytes,
   parts,
   pattern,
+  PLACES,
   received,
   Source,
   StreamWorld,
@@ -14,7 +15,6 @@ import {
 const MIB = 1_048_576;
 /** What one stream may have under way, a chunk in hand, and a chunk in the pipe. */
 const PULLED_MAX = MIB + 2 * 65_536;
-const PLACES = [["on another node", 2], ["on the caller's own node", 1]] as const;
 
 describe.each(PLACES)("a client %s that takes nothing", (_, nodes) => {
   test.each(["chunks", "framed"] as const)("holds up its source within the window: %s", async (delivery) => {

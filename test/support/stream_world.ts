@@ -2,10 +2,15 @@
 import { expect } from "bun:test";
 import type { ClusterOptions } from "../../src/cluster/options.ts";
 import { type Bytes, concatBytes, utf8 } from "../../src/lib/bytes.ts";
-import { reasonOf } from "../../src/lib/errors.ts";
+import { FlotillaError, reasonOf } from "../../src/lib/errors.ts";
+import type { StreamResult } from "../../src/stream/contract.ts";
 import type { StreamData } from "../../src/stream/cutter.ts";
 import type { MemoryHubOptions } from "../../transports/memory.ts";
+import type { FakeSdk } from "./fake_sdk.ts";
 import { SimCluster, type SimClusterNode } from "./sim_cluster.ts";
+
+/** For `describe.each`: a client %s of the caller, in a world of %i nodes. */
+export const PLACES = [["on another node", 2], ["on the caller's own node", 1]] as const;
 
 const IDLE = { calls: 0, streams: 0, connections: 0, reservedBytes: 0, watches: 0 };
 
@@ -83,6 +88,18 @@ export class StreamWorld {
   }
 }
 
+/** So many nodes with a plain client and one of the SDK, `plain` and `sdk`. */
+export async function both(
+  count: number,
+  options: WorldOptions = {},
+): Promise<{ readonly world: StreamWorld; readonly sdk: FakeSdk }> {
+  const world = await StreamWorld.of(count, options);
+  world.b.connect("plain");
+  const sdk = world.b.connectSdk("sdk");
+  await world.ready();
+  return { world, sdk };
+}
+
 /** A source, and what became of it. */
 export class Source {
   readonly readable: ReadableStream<StreamData>;
@@ -91,19 +108,27 @@ export class Source {
   cancelled: string | undefined;
   /** What it was cancelled with. */
   reason: unknown;
+  /** It was read to its end, or failed. */
+  ended = false;
   #fail: (error: unknown) => void = () => {};
 
-  /** Yields what `parts` does; what is no data is passed on as it is, and an Error fails the source. */
+  /**
+   * Yields what `parts` does, promises when they resolve; what is no data is passed on as it is, and an Error fails
+   * the source.
+   */
   constructor(parts: Iterable<unknown>) {
     const iterator = parts[Symbol.iterator]();
     this.readable = new ReadableStream({
       start: (controller) => void (this.#fail = (error) => controller.error(error)),
-      pull: (controller) => {
-        const { done, value } = iterator.next();
-        if (done === true) return controller.close();
-        if (value instanceof Error) return controller.error(value);
+      pull: async (controller) => {
+        const next = iterator.next();
+        this.ended = next.done === true || next.value instanceof Error;
+        if (next.done === true) return controller.close();
+        if (next.value instanceof Error) return controller.error(next.value);
         // Never settles: the source is silent from now on.
-        if (value === SILENCE) return new Promise<void>(() => {});
+        if (next.value === SILENCE) return await new Promise<void>(() => {});
+        const value: unknown = await next.value;
+        if (this.cancelled !== undefined) return;
         if (value instanceof Uint8Array) this.pulledBytes += value.byteLength;
         controller.enqueue(value as StreamData);
       },
@@ -141,6 +166,25 @@ export function* parts(whole: Bytes, size: number): Generator<Bytes> {
 /** So many parts of so many bytes, made as they are asked for. */
 export function* zeros(count: number, size = 65_536): Generator<Bytes> {
   for (let index = 0; index < count; index++) yield new Uint8Array(size);
+}
+
+/** So many bytes every 20 ms, for ever. */
+export function* endless(world: StreamWorld, bytes = 5_000): Generator<unknown> {
+  const data = new Uint8Array(bytes);
+  for (;;) yield new Promise((resolve) => void world.sim.clock.timer(20, () => resolve(data)));
+}
+
+/** What a call came to: its outcome, or the code and cause it rejects with. */
+export async function cameTo(
+  call: Promise<StreamResult>,
+): Promise<{ readonly what: string; readonly cause: unknown; readonly reason: string }> {
+  try {
+    const { outcome, reason = "" } = await call;
+    return { what: outcome, cause: undefined, reason };
+  } catch (thrown) {
+    if (!(thrown instanceof FlotillaError)) throw thrown;
+    return { what: `rejects ${thrown.code}`, cause: thrown.cause, reason: thrown.message };
+  }
 }
 
 /** All that a client got, as bytes. */
