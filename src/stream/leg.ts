@@ -1,5 +1,6 @@
 import type { Bytes } from "../lib/bytes.ts";
-import type { Outcome } from "../router/outcome.ts";
+import { FlotillaError } from "../lib/errors.ts";
+import { arrived, type Outcome } from "../router/outcome.ts";
 import type { Route } from "../router/contract.ts";
 import { STREAM_TARGETS_MAX, weightOf } from "./contract.ts";
 import type { Abortion, Credit, Ending, Opening, Settlement } from "./frames.ts";
@@ -38,8 +39,8 @@ type Step =
 
 /** A stream on its way to one node, for all of its connections there: the payload travels once. */
 export class Leg {
-  /** The stream's number on its way; set by the way. */
-  number = 0;
+  /** The stream's number on its way; set by the way once it is open there. */
+  number = -1;
   /** What all of its connections have taken. */
   bytes = 0;
   chunks = 0;
@@ -51,6 +52,7 @@ export class Leg {
   #windowBytes = 0;
   #sentBytes = 0;
   #sentChunks = 0;
+  #ended = false;
   /** What the lane did not take: a chunk at most, and what comes behind it. */
   #steps: Step[] = [];
 
@@ -93,7 +95,9 @@ export class Leg {
   }
 
   end(ending: Ending): void {
-    if (!this.over) this.#step({ kind: "end", ending });
+    if (this.over) return;
+    this.#ended = true;
+    this.#step({ kind: "end", ending });
   }
 
   /** Gives up what has no outcome yet: it gets `outcome`. */
@@ -116,15 +120,22 @@ export class Leg {
     else this.#host.changed();
   }
 
+  /** @throws FlotillaError `malformed` for what cannot have been taken, and for what is taken back. */
   credited({ windowBytes, bytes, chunks }: Credit): void {
+    const isPossible = bytes >= this.bytes && bytes <= this.#sentBytes && chunks >= this.chunks &&
+      chunks <= this.#sentChunks && windowBytes > 0 && windowBytes >= this.#windowBytes;
+    if (!isPossible) throw this.#impossible(`${bytes} bytes in ${chunks} chunks, of ${windowBytes} at once`);
     this.#windowBytes = windowBytes;
     this.bytes = bytes;
     this.chunks = chunks;
     this.#host.changed();
   }
 
+  /** @throws FlotillaError `malformed` when what was not sent yet is said to have arrived. */
   settled({ target, outcome, bytes, chunks, reason }: Settlement): void {
-    if (!this.#open.delete(target)) return;
+    if (!this.#open.has(target)) return;
+    if (arrived(outcome) && !this.#ended) throw this.#impossible("all of it, before it ended");
+    this.#open.delete(target);
     const { connectionId } = this.targets[target] as LegTarget;
     this.#host.settled(connectionId, { outcome, bytes, chunks, reason });
     if (!this.over) return;
@@ -153,6 +164,11 @@ export class Leg {
     }
     // Else when the lane has taken what is left.
     if (this.#steps.length === 0) this.#way.close(this);
+  }
+
+  #impossible(what: string): FlotillaError {
+    const { nodeId } = this.#way;
+    return new FlotillaError("malformed", `read an answer about streams: ${nodeId} says it took ${what}`);
   }
 
   #step(step: Step): void {

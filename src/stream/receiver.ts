@@ -1,6 +1,6 @@
 import { encodeData, stampData, type StreamHead } from "../client_protocol.ts";
-import type { Bytes } from "../lib/bytes.ts";
-import { FlotillaError, reasonOf } from "../lib/errors.ts";
+import { type Bytes, fromUtf8 } from "../lib/bytes.ts";
+import { FlotillaError } from "../lib/errors.ts";
 import { type Digest, newDigest } from "../lib/xxhash.ts";
 import type { Outcome } from "../router/outcome.ts";
 import { Assembly } from "./assembly.ts";
@@ -30,7 +30,6 @@ export interface Upstream {
 
 /** A stream at the node that owns its connections: takes what the caller sends and gives credit for it. */
 export class Receiver implements TargetHost {
-  readonly text: boolean;
   readonly #number: number;
   readonly #opening: Opening;
   readonly #owner: Owner;
@@ -38,6 +37,8 @@ export class Receiver implements TargetHost {
   readonly #targets: Target[] = [];
   #open = 0;
   #assembly: Assembly | undefined;
+  /** Some get each chunk as a message. */
+  #inChunks = false;
   /** Undefined where only SDK clients get the stream: they check it themselves. */
   #digest: Digest | undefined;
   /** In what SDK clients are told. */
@@ -58,7 +59,6 @@ export class Receiver implements TargetHost {
     this.#opening = opening;
     this.#owner = owner;
     this.#upstream = upstream;
-    this.text = opening.text;
   }
 
   /** Reserved at this node. */
@@ -81,7 +81,8 @@ export class Receiver implements TargetHost {
       // Room for all of it is there: nothing is won by a slow start.
       if (!streams) this.#windowBytes = this.#wholeWindowBytes;
       if (gathers) this.#assembly = new Assembly(this.#opening.totalBytes);
-      if (gathers || this.#hasChunks) this.#digest = newDigest();
+      this.#inChunks = this.#targets.some((target) => target instanceof ChunksTarget);
+      if (gathers || this.#inChunks) this.#digest = newDigest();
     }
     this.#opened = true;
     if (this.#open === 0) return this.#close();
@@ -99,9 +100,16 @@ export class Receiver implements TargetHost {
     this.#chunks++;
     this.#digest?.update(payload);
     if (this.#assembly !== undefined) this.#gather(this.#assembly, payload);
+    let message: string | Bytes = payload;
+    try {
+      if (this.#opening.text && this.#inChunks) message = fromUtf8(payload);
+    } catch {
+      return this.#spoilt("text that is not UTF-8");
+    }
     let framed: Bytes | undefined;
     const chunk: Chunk = {
       payload,
+      message,
       framed: () => {
         const stream = this.#clientStream;
         return framed ??= frame === undefined ? encodeData(stream, payload) : stampData(frame, stream);
@@ -111,15 +119,17 @@ export class Receiver implements TargetHost {
     this.progressed();
   }
 
-  /** @throws FlotillaError `malformed` when it is not what came. */
+  /** @throws FlotillaError `malformed` when it is not of so much as came. */
   end(ending: Ending): void {
     const { bytes, chunks, digest } = ending;
     if (this.#ended) throw this.#broken("two ends");
     if (bytes !== this.#bytes || chunks !== this.#chunks) {
       throw this.#broken(`${this.#bytes} bytes in ${this.#chunks} chunks, not ${bytes} in ${chunks}`);
     }
-    if (this.#digest !== undefined && this.#digest.value() !== digest) throw this.#broken("another digest");
     this.#ended = true;
+    if (this.#digest !== undefined && this.#digest.value() !== digest) {
+      return this.#spoilt("another digest than what was sent");
+    }
     if (this.#assembly !== undefined) this.#deliverWhole(this.#assembly);
     for (const target of this.#targets) if (!target.ended) target.end(ending);
   }
@@ -151,10 +161,6 @@ export class Receiver implements TargetHost {
   get #wholeWindowBytes(): number {
     const { streamWindowBytes } = this.#owner.options;
     return Math.max(this.#windowBytes, Math.min(streamWindowBytes, this.#messageBytes));
-  }
-
-  get #hasChunks(): boolean {
-    return this.#targets.some((target) => target instanceof ChunksTarget);
   }
 
   #openTarget(handle: number, index: number): void {
@@ -223,9 +229,9 @@ export class Receiver implements TargetHost {
     this.#assembly = undefined;
     let whole: string | Bytes;
     try {
-      whole = assembly.whole(this.text);
-    } catch (thrown) {
-      throw this.#broken(reasonOf(thrown));
+      whole = assembly.whole(this.#opening.text);
+    } catch {
+      return this.#spoilt("text that is not UTF-8");
     }
     for (const target of this.#targets) {
       if (target instanceof MessageTarget && !target.ended) target.whole(whole);
@@ -264,12 +270,13 @@ export class Receiver implements TargetHost {
     const underWay = weightOf(this.#bytes - this.#creditedBytes, this.#chunks - this.#creditedChunks);
     if (underWay * 2 > this.#windowBytes) this.#grow();
     this.#creditedBytes = least.bytes;
-    this.#creditedChunks = least.chunks;
+    // What SDK clients say of chunks need not fit their bytes.
+    this.#creditedChunks = Math.max(this.#creditedChunks, least.chunks);
     this.#upstream.credit({
       stream: this.#number,
       windowBytes: this.#windowBytes,
       bytes: least.bytes,
-      chunks: least.chunks,
+      chunks: this.#creditedChunks,
     });
   }
 
@@ -311,6 +318,11 @@ export class Receiver implements TargetHost {
     this.#reservedBytes = 0;
     this.#assembly = undefined;
     this.#upstream.closed(this.#number);
+  }
+
+  /** The source may have changed what it had handed over already: that is no reason to end the session. */
+  #spoilt(what: string): void {
+    this.abort({ code: "malformed", reason: `what came has ${what}` });
   }
 
   #broken(what: string): FlotillaError {

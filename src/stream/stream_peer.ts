@@ -54,7 +54,7 @@ export class StreamPeer implements Way, Upstream {
 
   /** The session has ended. */
   down(): void {
-    for (const leg of [...this.#legs.values()]) leg.lost();
+    for (const leg of new Set([...this.#legs.values(), ...this.#waiting])) leg.lost();
     const abortion: Abortion = { code: "node-lost", reason: `the node ${this.nodeId} is lost` };
     for (const receiver of [...this.#receivers.values()]) receiver.abort(abortion);
     this.#waiting.clear();
@@ -63,10 +63,12 @@ export class StreamPeer implements Way, Upstream {
   // --- Way: our streams, to the peer's connections ---
 
   open(leg: Leg, opening: Opening): boolean {
-    leg.number = this.#nextNumber;
-    if (!this.#send(leg, encodeOpen(leg.number, opening))) return false;
-    this.#nextNumber = (this.#nextNumber + 1) >>> 0;
-    this.#legs.set(leg.number, leg);
+    const number = this.#nextNumber;
+    // Not taken, it has no number yet: a shorter opening may be taken before it.
+    if (!this.#send(leg, encodeOpen(number, opening))) return false;
+    this.#nextNumber = (number + 1) >>> 0;
+    leg.number = number;
+    this.#legs.set(number, leg);
     return true;
   }
 

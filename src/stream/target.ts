@@ -1,4 +1,4 @@
-import { type Bytes, fromUtf8 } from "../lib/bytes.ts";
+import type { Bytes } from "../lib/bytes.ts";
 import type { SendOutcome } from "../connection/outbox.ts";
 import type { Unsubscribe } from "../lib/events.ts";
 import type { Outcome } from "../router/outcome.ts";
@@ -9,13 +9,14 @@ import type { Watch, Watched } from "./stall_watch.ts";
 /** A chunk as the owner has it. */
 export interface Chunk {
   readonly payload: Bytes;
+  /** The same as a message of the application. */
+  readonly message: string | Bytes;
   /** The same as a `data` message of an SDK client; made once, however many get it. */
   readonly framed: () => Bytes;
 }
 
 /** Who hears of a target. */
 export interface TargetHost {
-  readonly text: boolean;
   /** The client has taken more. */
   progressed(): void;
   /** The stream is over for this connection. */
@@ -123,9 +124,8 @@ export class ChunksTarget extends Target {
     place.outlet.chunks = this;
   }
 
-  override data({ payload }: Chunk): void {
-    const { byteLength } = payload;
-    this.send(this.host.text ? fromUtf8(payload) : payload, byteLength, true, () => {
+  override data({ payload: { byteLength }, message }: Chunk): void {
+    this.send(message, byteLength, true, () => {
       this.bytes += byteLength;
       this.chunks++;
       this.host.progressed();
