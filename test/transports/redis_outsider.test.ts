@@ -162,7 +162,8 @@ describe.skipIf(withoutBrokers)("an outsider at the Redis of a cluster", () => {
           "wrong-version": 0,
           "id-in-use": 0,
         });
-        expect(node.stats().links.transport).toMatchObject({ forged: 0, "unknown-sender": 0, "own-id": 0 });
+        // A sender that is not known yet may be one of its own, whose packet overtook its introduction.
+        expect(node.stats().links.transport).toMatchObject({ forged: 0, "own-id": 0 });
       }
     }
   }, START_MS);
