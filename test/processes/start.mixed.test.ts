@@ -12,7 +12,7 @@ describe("npm start", () => {
     const { code, output } = await start();
     expect(output).toContain("All of it held.");
     expect(code).toBe(0);
-  });
+  }, 60_000);
 
   test("ends with 1 and says what did not hold when a link is blocked", async () => {
     const { code, output } = await start("--block", "deno,node");

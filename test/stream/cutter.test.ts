@@ -127,9 +127,13 @@ describe("a cutter of text", () => {
 });
 
 describe("what cannot be cut", () => {
-  test.each([0, -1, 1.5, NaN, Infinity, MIB + 1, "64", null])("is told: a chunkSize of %s", (chunkSize) => {
-    expect(codeThrown(() => new Cutter(chunkSize as number))).toBe("invalid-option");
-  });
+  const sizes = [0, -1, 1.5, NaN, Infinity, MIB + 1, "64", null];
+  test.each(sizes.map((size) => [`${typeof size} ${size}`, size] as const))(
+    "is told: a chunkSize of %s",
+    (_, chunkSize) => {
+      expect(codeThrown(() => new Cutter(chunkSize as number))).toBe("invalid-option");
+    },
+  );
 
   test("text in chunks shorter than a character is one of them", () => {
     expect(codeThrown(() => new Cutter(3, true))).toBe("invalid-option");

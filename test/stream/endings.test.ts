@@ -134,13 +134,16 @@ describe("a caller", () => {
     [{ metadata: 10n }, "metadata"],
     [{ metadata: "x".repeat(20_000) }, "20002 bytes"],
     [{ onProgress: "often" }, "onProgress"],
-  ])("that asks for %p is told what is wrong with it", async (options, what) => {
-    const { world } = await worldWithAlice();
-    const message = await ending(world, new Source([]), options as StreamOptions);
-    expect(message).toMatch(/^invalid-option: /);
-    expect(message).toContain(what);
-    await world.expectNothingLeft();
-  });
+  ].map(([options, what]) => [what as string, options] as const))(
+    "that asks for what cannot be is told so: %s",
+    async (what, options) => {
+      const { world } = await worldWithAlice();
+      const message = await ending(world, new Source([]), options as StreamOptions);
+      expect(message).toMatch(/^invalid-option: /);
+      expect(message).toContain(what);
+      await world.expectNothingLeft();
+    },
+  );
 
   test("that hands over no stream, or one that is read already, is told so", async () => {
     const { world } = await worldWithAlice();
