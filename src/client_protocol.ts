@@ -19,6 +19,7 @@
  * of its client by more than the window that the node grants itself.
  */
 import { type Bytes, fromUtf8, getUint48, setUint48, utf8, viewOf } from "./lib/bytes.ts";
+import { cutText } from "./lib/cut_text.ts";
 import { FlotillaError, shown } from "./lib/errors.ts";
 
 /** The subprotocol that an SDK client offers, and a node that speaks it answers with. */
@@ -164,9 +165,7 @@ export function encodeCredit(stream: number, bytes: number, chunks: number): Byt
 
 /** A longer reason is cut. */
 export function encodeCancel(stream: number, reason: string): Bytes {
-  const text = utf8(reason).subarray(0, CANCEL_REASON_BYTES_MAX);
-  const whole = new TextDecoder().decode(text, { stream: true });
-  return withText(numbered(KIND.cancel, stream), whole);
+  return withText(numbered(KIND.cancel, stream), cutText(reason, CANCEL_REASON_BYTES_MAX));
 }
 
 export function encodeFinished(stream: number): Bytes {

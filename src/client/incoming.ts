@@ -1,4 +1,4 @@
-import { type Bytes, fromUtf8 } from "../lib/bytes.ts";
+import { type Bytes, fromUtf8, joinBytes } from "../lib/bytes.ts";
 import type { StreamHead } from "../client_protocol.ts";
 import { Deque } from "../lib/deque.ts";
 import { type ErrorCode, FlotillaError, reasonOf } from "../lib/errors.ts";
@@ -151,14 +151,8 @@ export class Incoming implements IncomingStream {
     }
     const parts: Bytes[] = [];
     const reader = this.readable.getReader();
-    let length = 0;
-    for (let read = await reader.read(); !read.done; read = await reader.read()) {
-      parts.push(read.value);
-      length += read.value.byteLength;
-    }
-    const whole = new Uint8Array(length);
-    for (const part of parts.reverse()) whole.set(part, length -= part.byteLength);
-    return whole;
+    for (let read = await reader.read(); !read.done; read = await reader.read()) parts.push(read.value);
+    return joinBytes(parts);
   }
 
   async text(): Promise<string> {

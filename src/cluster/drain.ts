@@ -49,13 +49,6 @@ export interface DrainContext {
   progress(progress: DrainProgress): void;
 }
 
-/** A client that was told to go. */
-interface Sent {
-  readonly target: string | undefined;
-  /** Its id, when it keeps that and so can be seen elsewhere. */
-  readonly ownId: string | null;
-}
-
 interface Departing {
   readonly sink: ConnectionSink;
   readonly reason: string;
@@ -68,8 +61,8 @@ export class Drain {
   readonly #spread = new Spread();
   readonly #batches: DrainBatch[] = [];
   readonly #targets = new Map<string, { sent: number; arrived: number }>();
-  /** Who brought an id and was not seen elsewhere yet. */
-  readonly #missing = new Map<string, Sent>();
+  /** Who brought an id and was not seen elsewhere yet, with where it was sent. */
+  readonly #missing = new Map<string, string>();
   /** Others that were sent and not counted at their targets yet. */
   #anonymous = 0;
   /** Connections of each target when somebody was last sent there, less those who arrived since. */
@@ -172,7 +165,7 @@ export class Drain {
       return false;
     }
     if (ownId === null) this.#anonymous++;
-    else this.#missing.set(ownId, { target, ownId });
+    else this.#missing.set(ownId, target);
     this.#targetOf(target).sent++;
     return true;
   }
@@ -221,12 +214,12 @@ export class Drain {
   /** Who has been seen elsewhere: by id; those without one by how many more connections a target has. */
   #look(): void {
     this.#closeDeparted(false);
-    for (const [connectionId, { target }] of this.#missing) {
+    for (const [connectionId, target] of this.#missing) {
       const nodeId = this.#context.nodeOf(connectionId);
       if (nodeId === undefined || nodeId === this.#context.nodeId) continue;
       this.#missing.delete(connectionId);
       this.#moved++;
-      if (target !== undefined) this.#targetOf(target).arrived++;
+      this.#targetOf(target).arrived++;
       this.#counted.set(nodeId, (this.#counted.get(nodeId) ?? 0) + 1);
     }
     for (const [nodeId, before] of this.#counted) {

@@ -39,7 +39,10 @@ export function drainOf(parts: LeavingParts): Drain {
     connections: () => directory.localConnections(),
     outbox: (connectionId) => outboxes.get(connectionId),
     isBusy: (connectionId) => streams.isBusy(connectionId),
-    hasStreams: () => streams.inFlight.calls + streams.inFlight.streams > 0,
+    hasStreams: () => {
+      const inFlight = streams.inFlight;
+      return inFlight.calls + inFlight.streams > 0;
+    },
     abortStreams: () => streams.stop(),
     nodeOf: (connectionId) => directory.lookup(connectionId)?.nodeId,
     countOf: (id) => directory.countOf(id),

@@ -351,7 +351,6 @@ export class ClusterManager extends Traffic implements Cluster, AsyncDisposable 
     this.#health?.cancel();
     if (!force) await raft?.leave();
     router.stop();
-    this.#streams.stop();
     await links.stop();
     raft?.stop();
     // Last: the ends of the sessions still reach it.

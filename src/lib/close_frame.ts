@@ -1,12 +1,9 @@
+import { cutText } from "./cut_text.ts";
 import { CLOSE_REASON_BYTES_MAX } from "./limits.ts";
-
-const encoder = new TextEncoder();
-const room = new Uint8Array(CLOSE_REASON_BYTES_MAX);
 
 /** `reason` as a close frame can carry it: at most 123 bytes of UTF-8, cut between characters. */
 export function cutReason(reason: string): string {
-  const whole = reason.toWellFormed();
-  return whole.slice(0, encoder.encodeInto(whole, room).read);
+  return cutText(reason, CLOSE_REASON_BYTES_MAX);
 }
 
 /**

@@ -114,10 +114,10 @@ export class ByteReader {
     return this.byte() * 0x1000000 + this.byte() * 0x10000 + this.byte() * 0x100 + this.byte();
   }
 
-  /** A text of 1 to `bytesMax` bytes, as a string of its own: no view that would keep the frame alive. */
-  text(bytesMax: number): string {
+  /** A text of `bytesMin` to `bytesMax` bytes, as a string of its own: no view that would keep the frame alive. */
+  text(bytesMax: number, bytesMin: number = 1): string {
     const length = this.varint();
-    if (length === 0 || length > bytesMax) throw this.malformed(`has a text of ${length} bytes`);
+    if (length < bytesMin || length > bytesMax) throw this.malformed(`has a text of ${length} bytes`);
     const end = this.#at + length;
     if (end > this.#bytes.byteLength) throw this.malformed("ends too early");
     // For short ASCII this is faster than a TextDecoder on two of three runtimes.

@@ -7,6 +7,7 @@
  * One `Delivery` per call, one `Call` per connection of it, one `Flow` per connection while something is on
  * its way there. May import: lib, link, directory, connection.
  */
+import type { Outbox } from "../connection/outbox.ts";
 import type { Unsubscribe } from "../lib/events.ts";
 import { MESSAGE_BYTES_MAX_DEFAULT, TIMER_MS_MAX } from "../lib/limits.ts";
 
@@ -34,6 +35,21 @@ export interface RouteDirectory {
   localByHandle(handle: number): string | undefined;
   /** Tells when the answer of `lookup` for a connection may have changed. */
   onRouteChange(listener: (connectionId: string) => void): Unsubscribe;
+}
+
+/** The sockets of this node's own connections. */
+export interface Sockets {
+  get(connectionId: string): Outbox | undefined;
+}
+
+/** The outbox of the connection behind one of this node's handles. */
+export function outboxBehind(
+  handle: number,
+  directory: Pick<RouteDirectory, "localByHandle">,
+  sockets: Sockets,
+): Outbox | undefined {
+  const connectionId = directory.localByHandle(handle);
+  return connectionId === undefined ? undefined : sockets.get(connectionId);
 }
 
 /** What one call may say; everything has a default. */

@@ -1,7 +1,7 @@
 import type { Outbox, SendOutcome } from "../connection/outbox.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Answers } from "./answers.ts";
-import type { RouteDirectory, RouterOptions } from "./contract.ts";
+import { outboxBehind, type RouteDirectory, type RouterOptions, type Sockets } from "./contract.ts";
 import type { Answer, Message } from "./delivery.ts";
 import { asText, type CloseRequest, type MessageFrame, RUN } from "./frames.ts";
 import { OUTCOMES } from "./outcome.ts";
@@ -9,11 +9,6 @@ import { RememberedMessages } from "./remembered_messages.ts";
 
 /** Fewer held connections than this are not swept. */
 const SWEEP_SIZE_MIN = 1_024;
-
-/** The sockets of this node's own connections. */
-export interface Sockets {
-  get(connectionId: string): Outbox | undefined;
-}
 
 /** Who must hear about one slow connection, with the policy `wait`. */
 interface Hold {
@@ -102,8 +97,7 @@ export class Owner {
 
   /** The outbox of the connection behind one of this node's handles. */
   outbox(handle: number): Outbox | undefined {
-    const connectionId = this.#directory.localByHandle(handle);
-    return connectionId === undefined ? undefined : this.#sockets.get(connectionId);
+    return outboxBehind(handle, this.#directory, this.#sockets);
   }
 
   /** The session with a peer has ended. */

@@ -5,13 +5,13 @@ import type { Lane, Links, LinkService, Session } from "../link/contract.ts";
 import { CONTROL, MESSAGES } from "../link/contract.ts";
 import { checkClose, checkMessageId, checkTimeout, jsonOf } from "./checks.ts";
 import { CloseRequests } from "./close_requests.ts";
-import type { DeliverOptions, RouteDirectory, RouterOptions } from "./contract.ts";
+import type { DeliverOptions, RouteDirectory, RouterOptions, Sockets } from "./contract.ts";
 import { ROUTER_DEFAULTS, ROUTER_PORT } from "./contract.ts";
 import { Delivery } from "./delivery.ts";
 import { Dispatcher, type InFlight } from "./dispatcher.ts";
 import { decodeControl, decodeMessage, RUN, type Run } from "./frames.ts";
 import { arrived, type Outcome } from "./outcome.ts";
-import { Owner, type Sockets } from "./owner.ts";
+import { Owner } from "./owner.ts";
 import type { Peer } from "./peer.ts";
 
 export interface RouterContext {

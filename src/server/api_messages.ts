@@ -1,3 +1,4 @@
+import { fromBase64 } from "../lib/base64.ts";
 import { type Bytes, fromUtf8, utf8 } from "../lib/bytes.ts";
 import { FlotillaError, shown } from "../lib/errors.ts";
 import { isConnectionId } from "../lib/ids.ts";
@@ -87,20 +88,14 @@ function batchOf(body: Readonly<Record<string, unknown>>): { connectionIds: stri
     throw new FlotillaError("malformed", "the message must be given as either text or base64");
   }
   if (typeof text === "string") return { connectionIds: ids, data: text.toWellFormed() };
-  if (typeof base64 === "string") return { connectionIds: ids, data: fromBase64(base64) };
+  if (typeof base64 === "string") return { connectionIds: ids, data: bytesOf(base64) };
   throw new FlotillaError("malformed", `text and base64 must be strings, not ${shown(text ?? base64)}`);
 }
 
-function fromBase64(text: string): Bytes {
-  let binary: string;
-  try {
-    binary = atob(text);
-  } catch (cause) {
-    throw new FlotillaError("malformed", `base64 is not base64: ${shown(text)}`, { cause });
-  }
-  const bytes = new Uint8Array(binary.length);
-  for (let index = 0; index < binary.length; index++) bytes[index] = binary.charCodeAt(index);
-  return bytes;
+function bytesOf(base64: string): Bytes {
+  const bytes = fromBase64(base64);
+  if (bytes !== undefined) return bytes;
+  throw new FlotillaError("malformed", `base64 is not base64: ${shown(base64)}`);
 }
 
 /** Whether a body of this type goes out as text: `text/*` and JSON. */

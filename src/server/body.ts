@@ -1,4 +1,4 @@
-import { type Bytes, concatBytes } from "../lib/bytes.ts";
+import { type Bytes, joinBytes } from "../lib/bytes.ts";
 import type { Clock } from "../lib/clock.ts";
 import { errorResponse } from "./exchange.ts";
 
@@ -29,7 +29,7 @@ export async function readBody(request: Request, bytesMax: number, clock: Clock)
       if (paused) {
         return errorResponse(408, "timeout", `no byte of the body came for ${BODY_PAUSE_MS_MAX} ms`);
       }
-      if (done) return concatBytes(...chunks);
+      if (done) return joinBytes(chunks);
       length += value.byteLength;
       if (length > bytesMax) {
         giveUp();

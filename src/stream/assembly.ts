@@ -1,4 +1,4 @@
-import { type Bytes, concatBytes, fromUtf8 } from "../lib/bytes.ts";
+import { type Bytes, fromUtf8, joinBytes } from "../lib/bytes.ts";
 
 /** Shorter chunks are copied together: each for itself would weigh much more than its bytes. */
 const KEPT_BYTES_MIN = 4_096;
@@ -60,5 +60,5 @@ export class Assembly {
 
 function joined(parts: readonly Bytes[]): Bytes {
   const [only] = parts;
-  return parts.length === 1 && only !== undefined ? only : concatBytes(...parts);
+  return parts.length === 1 && only !== undefined ? only : joinBytes(parts);
 }

@@ -16,8 +16,9 @@
  * much more than that may be under way; each chunk weighs CHUNK_OVERHEAD_BYTES more than its bytes. A frame of data
  * has its header where `client_protocol.ts` has it, so that the owner can pass it on as it is.
  */
-import { type Bytes, fromUtf8, hex, unhex, utf8, viewOf } from "../lib/bytes.ts";
 import { DATA_HEADER_BYTES } from "../client_protocol.ts";
+import { type Bytes, viewOf } from "../lib/bytes.ts";
+import { cutText } from "../lib/cut_text.ts";
 import { type ErrorCode, FlotillaError } from "../lib/errors.ts";
 import { ByteReader, ByteWriter } from "../lib/varint.ts";
 import { type Outcome, OUTCOMES } from "../router/outcome.ts";
@@ -103,7 +104,7 @@ export function encodeOpen(stream: number, opening: Opening): Bytes {
   writer.byte((text ? TEXT : 0) | (DELIVERIES.indexOf(delivery) << 1));
   writer.varint(totalBytes === null ? 0 : totalBytes + 1);
   writer.varint(stallTimeoutMs);
-  writer.bytes(utf8(JSON.stringify(metadata)));
+  writer.text(JSON.stringify(metadata));
   writer.varint(handles.length);
   for (const handle of handles) writer.varint(handle);
   return writer.take();
@@ -121,14 +122,16 @@ export function encodeEnd(stream: number, { bytes, chunks, digest }: Ending): By
   begin(END, stream);
   writer.varint(bytes);
   writer.varint(chunks);
-  writer.bytes(unhex(digest.toString(16).padStart(16, "0")));
+  const digestBytes = new Uint8Array(8);
+  viewOf(digestBytes).setBigUint64(0, digest);
+  writer.bytes(digestBytes);
   return writer.take();
 }
 
 export function encodeAbort(stream: number, { code, reason }: Abortion): Bytes {
   begin(ABORT, stream);
   writer.text(code);
-  writer.bytes(cut(reason));
+  writer.text(cutText(reason, REASON_BYTES_MAX));
   return writer.take();
 }
 
@@ -144,7 +147,7 @@ export function encodeSettled(settlements: readonly Settlement[]): Bytes {
   writer.byte(SETTLED);
   for (const { stream, target, outcome, bytes, chunks, reason } of settlements) {
     for (const value of [stream, target, OUTCOMES.indexOf(outcome), bytes, chunks]) writer.varint(value);
-    writer.bytes(cut(reason));
+    writer.text(cutText(reason, REASON_BYTES_MAX));
   }
   return writer.take();
 }
@@ -165,12 +168,12 @@ export function decodeFromCaller(frame: Bytes): FromCaller {
       const digest = reader.bytes(8);
       if (digest.byteLength !== 8) throw reader.malformed("has a digest that is too short");
       reader.end();
-      return { kind: "end", stream, ending: { bytes, chunks, digest: BigInt(`0x${hex(digest)}`) } };
+      return { kind: "end", stream, ending: { bytes, chunks, digest: viewOf(digest).getBigUint64(0) } };
     }
     case ABORT: {
       // A code that this version does not know is passed on: it is for the client.
       const code = reader.text(CODE_BYTES_MAX) as ErrorCode;
-      const reason = textOf(reader.bytes(REASON_BYTES_MAX));
+      const reason = reader.text(REASON_BYTES_MAX, 0);
       reader.end();
       return { kind: "abort", stream, abortion: { code, reason } };
     }
@@ -204,7 +207,7 @@ export function decodeFromOwner(frame: Bytes): FromOwner {
       outcome,
       bytes,
       chunks,
-      reason: textOf(reader.bytes(REASON_BYTES_MAX)),
+      reason: reader.text(REASON_BYTES_MAX, 0),
     });
   }
   return { kind: "settled", settlements };
@@ -216,7 +219,7 @@ function readOpening(reader: ByteReader): Opening {
   if (flags >> 1 >= DELIVERIES.length) throw reader.malformed(`has flags ${flags}`);
   const total = reader.varint();
   const stallTimeoutMs = reader.varint();
-  const metadata = jsonOf(textOf(reader.bytes(METADATA_BYTES_MAX)));
+  const metadata = jsonOf(reader.text(METADATA_BYTES_MAX, 0));
   const count = reader.varint();
   if (count === 0 || count > STREAM_TARGETS_MAX) throw reader.malformed(`is for ${count} connections`);
   const handles: number[] = [];
@@ -234,21 +237,6 @@ function readOpening(reader: ByteReader): Opening {
     metadata,
     handles,
   };
-}
-
-/** At most REASON_BYTES_MAX bytes, of whole characters. */
-function cut(reason: string): Bytes {
-  const bytes = utf8(reason);
-  if (bytes.byteLength <= REASON_BYTES_MAX) return bytes;
-  return utf8(new TextDecoder().decode(bytes.subarray(0, REASON_BYTES_MAX - 3), { stream: true }));
-}
-
-function textOf(bytes: Uint8Array): string {
-  try {
-    return fromUtf8(bytes);
-  } catch (cause) {
-    throw new FlotillaError("malformed", "read a stream's frame: it has a text that is not UTF-8", { cause });
-  }
 }
 
 function jsonOf(text: string): unknown {

@@ -2,16 +2,11 @@ import { decodeFromClient } from "../client_protocol.ts";
 import type { Outbox } from "../connection/outbox.ts";
 import type { Bytes } from "../lib/bytes.ts";
 import { FlotillaError } from "../lib/errors.ts";
-import type { RouteDirectory } from "../router/contract.ts";
+import { outboxBehind, type RouteDirectory, type Sockets } from "../router/contract.ts";
 import { ByteBudget } from "../router/byte_budget.ts";
 import type { StreamsOptions } from "./contract.ts";
 import { Outlet } from "./outlet.ts";
 import type { StallWatch } from "./stall_watch.ts";
-
-/** The sockets of this node's own connections. */
-export interface Sockets {
-  get(connectionId: string): Outbox | undefined;
-}
 
 /** What all streams to this node's own connections share. */
 export class Owner {
@@ -45,8 +40,7 @@ export class Owner {
 
   /** The outbox of the connection behind one of this node's handles. */
   outbox(handle: number): Outbox | undefined {
-    const connectionId = this.#directory.localByHandle(handle);
-    return connectionId === undefined ? undefined : this.#sockets.get(connectionId);
+    return outboxBehind(handle, this.#directory, this.#sockets);
   }
 
   /** The outlet of an open connection. */

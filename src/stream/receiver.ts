@@ -61,11 +61,6 @@ export class Receiver implements TargetHost {
     this.#upstream = upstream;
   }
 
-  /** Reserved at this node. */
-  get reservedBytes(): number {
-    return this.#reservedBytes;
-  }
-
   /** Finds the connections, reserves what the stream needs and gives the first credit. */
   open(): void {
     this.#opening.handles.forEach((handle, index) => this.#openTarget(handle, index));
@@ -149,7 +144,12 @@ export class Receiver implements TargetHost {
   ended(target: Target, outcome: Outcome, reason: string): void {
     target.outlet.budget.give(target.charged);
     target.outlet.leave();
-    this.#settle(target.index, outcome, target.arrived, reason);
+    this.#tell(target.index, outcome, target.arrived, reason);
+    this.#open--;
+    if (!this.#opened) return;
+    if (this.#open === 0) this.#close();
+    // The slowest may be gone.
+    else this.progressed();
   }
 
   // --- ---
@@ -296,21 +296,16 @@ export class Receiver implements TargetHost {
   }
 
   #refuse(index: number, outcome: Outcome, reason: string): void {
-    this.#upstream.settled({ stream: this.#number, target: index, outcome, bytes: 0, chunks: 0, reason });
+    this.#tell(index, outcome, { bytes: 0, chunks: 0 }, reason);
   }
 
-  #settle(
+  #tell(
     index: number,
     outcome: Outcome,
     { bytes, chunks }: { readonly bytes: number; readonly chunks: number },
     reason: string,
   ): void {
     this.#upstream.settled({ stream: this.#number, target: index, outcome, bytes, chunks, reason });
-    this.#open--;
-    if (!this.#opened) return;
-    if (this.#open === 0) this.#close();
-    // The slowest may be gone.
-    else this.progressed();
   }
 
   #close(): void {

@@ -4,7 +4,7 @@ import { FlotillaError, reasonOf } from "../lib/errors.ts";
 import type { Logger } from "../lib/logger.ts";
 import type { Lane, Links, LinkService, Session } from "../link/contract.ts";
 import { CONTROL, STREAMS } from "../link/contract.ts";
-import type { RouteDirectory } from "../router/contract.ts";
+import type { RouteDirectory, Sockets } from "../router/contract.ts";
 import { arrived } from "../router/outcome.ts";
 import { type Caller, StreamCall } from "./call.ts";
 import { checkReadable, checkStreamOptions } from "./checks.ts";
@@ -12,7 +12,7 @@ import { STREAM_PORT, type StreamOptions, type StreamResult, type StreamsOptions
 import type { StreamData } from "./cutter.ts";
 import { Here } from "./here.ts";
 import { OutgoingStream } from "./outgoing.ts";
-import { Owner, type Sockets } from "./owner.ts";
+import { Owner } from "./owner.ts";
 import { StallWatch } from "./stall_watch.ts";
 import { StreamPeer } from "./stream_peer.ts";
 
