@@ -10,14 +10,13 @@ import {
   SUBPROTOCOL,
 } from "../../src/client_protocol.ts";
 import { type Bytes, concatBytes, viewOf } from "../../src/lib/bytes.ts";
+import { FrameReader, OPCODE, openRawSocket, type RawFrame, type RawSocket } from "../support/raw_socket.ts";
 import { SMALL_BYTES } from "./contract.ts";
 
 /** Of a message, what is kept of it until it is whole. */
 const KEPT_BYTES = 256;
 /** An SDK's reader says that it has consumed so much, or all that there was. */
 const CREDIT_BYTES = 131_072;
-const OPCODE = { binary: 2, ping: 9 } as const;
-const HEAD_END = "\r\n\r\n";
 
 export interface ClientOptions {
   readonly clientUrl: string;
@@ -28,13 +27,6 @@ export interface ClientOptions {
   readonly bytesPerSecond: number;
   /** Hears each small message. */
   readonly small: (payload: Bytes) => void;
-}
-
-interface RawSocket {
-  write(data: string | Bytes): number;
-  pause(): void;
-  resume(): void;
-  end(): void;
 }
 
 /** Of one stream of the SDK. */
@@ -51,12 +43,7 @@ export class StreamClient {
   readonly #options: ClientOptions;
   readonly #streams = new Map<number, Taken>();
   #socket: RawSocket | undefined;
-  // The frame that is under way.
-  readonly #head: number[] = [];
-  readonly #kept: Bytes = new Uint8Array(KEPT_BYTES);
-  #opcode = 0;
-  #length = 0;
-  #left = 0;
+  readonly #frames = new FrameReader((frame) => this.#frame(frame), KEPT_BYTES);
   /** When the bytes so far may have been read. */
   #paceAt = 0;
 
@@ -64,90 +51,40 @@ export class StreamClient {
     this.#options = options;
   }
 
-  static connect(options: ClientOptions): Promise<StreamClient> {
+  static async connect(options: ClientOptions): Promise<StreamClient> {
     const { clientUrl, id, sdk } = options;
-    const { hostname, port, pathname } = new URL(clientUrl);
     const client = new StreamClient(options);
-    let head: string | undefined = "";
-    return new Promise((resolve, reject) => {
-      const failed = (why: string): void => reject(new Error(`connect client ${id} to ${clientUrl}: ${why}`));
-      Bun.connect({
-        hostname,
-        port: Number(port),
-        socket: {
-          open(socket) {
-            client.#socket = socket;
-            socket.write(handshake(`${pathname}?id=${id}`, `${hostname}:${port}`, sdk));
-          },
-          data(_socket, bytes) {
-            if (head === undefined) return client.#received(bytes);
-            head += bytes.toString("latin1");
-            const end = head.indexOf(HEAD_END);
-            if (end < 0) return;
-            if (!head.startsWith("HTTP/1.1 101")) return failed(head.slice(0, head.indexOf("\r\n")));
-            // Only what came with the head, and none of it twice.
-            const rest = bytes.subarray(bytes.byteLength - (head.length - end - HEAD_END.length));
-            head = undefined;
-            client.#received(rest);
-            resolve(client);
-          },
-          close() {
-            client.closed = true;
-            failed("it was closed");
-          },
-          error: (_socket, error) => failed(error.message),
-          connectError: (_socket, error) => failed(error.message),
-        },
-      }).catch((error: Error) => failed(error.message));
+    await openRawSocket({
+      clientUrl,
+      id,
+      ...(sdk ? { protocol: SUBPROTOCOL } : {}),
+      received: (bytes, socket) => client.#received(bytes, socket),
+      closed: () => void (client.closed = true),
     });
+    return client;
   }
 
   close(): void {
     this.#socket?.end();
   }
 
-  #received(bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.byteLength;) {
-      if (this.#left === 0) this.#takeHead(bytes[at++] ?? 0);
-      else {
-        const filled = this.#length - this.#left;
-        const end = Math.min(bytes.byteLength, at + this.#left);
-        if (filled < KEPT_BYTES) {
-          this.#kept.set(bytes.subarray(at, Math.min(end, at + KEPT_BYTES - filled)), filled);
-        }
-        this.#left -= end - at;
-        at = end;
-        if (this.#left === 0) this.#frame();
-      }
-    }
+  #received(bytes: Uint8Array, socket: RawSocket): void {
+    this.#socket = socket;
+    this.#frames.take(bytes);
     for (const [stream, taken] of this.#streams) this.#credit(stream, taken);
     this.#pace(bytes.byteLength);
   }
 
-  #takeHead(byte: number): void {
-    const head = this.#head;
-    head.push(byte);
-    const [first = 0, length = 0] = head;
-    const lengthBytes = length === 126 ? 2 : length === 127 ? 8 : 0;
-    if (head.length < 2 + lengthBytes) return;
-    this.#opcode = first & 15;
-    this.#length = lengthBytes === 0 ? length : head.slice(2).reduce((sum, each) => sum * 256 + each, 0);
-    this.#left = this.#length;
-    head.length = 0;
-    if (this.#left === 0) this.#frame();
-  }
-
   /** The frame is whole. */
-  #frame(): void {
-    if (this.#opcode === OPCODE.ping) return this.#send(0x8a, new Uint8Array(0));
-    if (this.#opcode !== OPCODE.binary) return;
-    const kept = this.#kept.slice(0, Math.min(KEPT_BYTES, this.#length));
-    if (this.#options.sdk) this.#sdkMessage(kept);
-    else if (this.#length === SMALL_BYTES) this.#options.small(kept);
-    else this.bytes += this.#length;
+  #frame({ opcode, length, kept }: RawFrame): void {
+    if (opcode === OPCODE.ping) return this.#send(0x8a, new Uint8Array(0));
+    if (opcode !== OPCODE.binary) return;
+    if (this.#options.sdk) this.#sdkMessage(kept.slice(), length);
+    else if (length === SMALL_BYTES) this.#options.small(kept.slice());
+    else this.bytes += length;
   }
 
-  #sdkMessage(kept: Bytes): void {
+  #sdkMessage(kept: Bytes, length: number): void {
     if (kept[0] === KIND.message) return this.#options.small(kept.subarray(1));
     if (kept[0] === KIND.hello) return;
     const stream = viewOf(kept).getUint32(1);
@@ -155,7 +92,7 @@ export class StreamClient {
     const taken = this.#streams.get(stream);
     if (taken === undefined) return;
     if (kept[0] === KIND.data) {
-      const payloadBytes = this.#length - DATA_HEADER_BYTES;
+      const payloadBytes = length - DATA_HEADER_BYTES;
       this.bytes += payloadBytes;
       taken.bytes += payloadBytes;
       taken.chunks++;
@@ -185,18 +122,4 @@ export class StreamClient {
     this.#socket?.pause();
     setTimeout(() => this.#socket?.resume(), this.#paceAt - now);
   }
-}
-
-function handshake(path: string, host: string, sdk: boolean): string {
-  return [
-    `GET ${path} HTTP/1.1`,
-    `Host: ${host}`,
-    "Connection: Upgrade",
-    "Upgrade: websocket",
-    "Sec-WebSocket-Version: 13",
-    // Any 16 bytes: nobody looks at the answer to them.
-    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
-    ...(sdk ? [`Sec-WebSocket-Protocol: ${SUBPROTOCOL}`] : []),
-    "\r\n",
-  ].join("\r\n");
 }

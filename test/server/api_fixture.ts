@@ -1,7 +1,21 @@
 import type { ConnectionSink } from "../../src/connection/sink.ts";
 import { flotillaRoutes } from "../../src/server/routes.ts";
 import type { RouteOptions } from "../../src/server/serving.ts";
+import type { Outcome } from "../../src/router/outcome.ts";
 import type { FakeCluster } from "../support/fake_cluster.ts";
+
+/** What the API answers for each outcome of one delivery. */
+export const OUTCOME_STATUSES: readonly (readonly [Outcome, number])[] = [
+  ["delivered", 200],
+  ["acknowledged", 200],
+  ["not-found", 404],
+  ["closed", 410],
+  ["backpressure", 503],
+  ["too-large", 413],
+  ["unauthorized", 403],
+  ["node-lost", 503],
+  ["timeout", 504],
+];
 
 export interface Asked {
   readonly from?: string;

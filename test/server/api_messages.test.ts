@@ -1,7 +1,7 @@
 /** Messages over HTTP: the body as one message to one connection, or to many. */
 import { beforeEach, describe, expect, test } from "bun:test";
 import { FakeCluster } from "../support/fake_cluster.ts";
-import { ask, connected, errorOf } from "./api_fixture.ts";
+import { ask, connected, errorOf, OUTCOME_STATUSES } from "./api_fixture.ts";
 
 let cluster: FakeCluster;
 beforeEach(() => {
@@ -34,19 +34,7 @@ describe("POST /api/messages/:id", () => {
     expect(sink.sent).toEqual([new Uint8Array(0)]);
   });
 
-  test.each(
-    [
-      ["delivered", 200],
-      ["acknowledged", 200],
-      ["not-found", 404],
-      ["closed", 410],
-      ["backpressure", 503],
-      ["too-large", 413],
-      ["unauthorized", 403],
-      ["node-lost", 503],
-      ["timeout", 504],
-    ] as const,
-  )("the outcome %s is %i", async (outcome, expected) => {
+  test.each(OUTCOME_STATUSES)("the outcome %s is %i", async (outcome, expected) => {
     cluster.outcomes.set("alice", outcome);
     const { status, body } = await ask(cluster, "POST /api/messages/alice", { init: { body: "x" } });
     expect(status).toBe(expected);
