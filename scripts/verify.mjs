@@ -1,6 +1,6 @@
 /**
  * `npm run verify -- [SCENARIO ...]`: the tests of the named scenarios (all without a name) at full counts.
- * Writes bench/results/SCENARIO.json and exits 1 when one misses.
+ * Writes bench/results/verify/SCENARIO.json and exits 1 when one misses.
  *   --runtime NAME       bun, deno or node only (may be repeated)
  */
 import { execFileSync } from "node:child_process";
@@ -68,8 +68,8 @@ async function verify(name, names, versions) {
     })),
     measured: figures,
   };
-  mkdirSync(join(root, "bench", "results"), { recursive: true });
-  const path = `bench/results/${name}.json`;
+  mkdirSync(join(root, "bench", "results", "verify"), { recursive: true });
+  const path = `bench/results/verify/${name}.json`;
   writeFileSync(join(root, path), JSON.stringify(document, null, 2) + "\n");
   process.stdout.write(`${name}: ${passed} passed, ${failed} failed; written to ${path}\n`);
   return failed;
