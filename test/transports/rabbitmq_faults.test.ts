@@ -58,10 +58,10 @@ describe.skipIf(withoutBrokers)("RabbitMQ", () => {
       ),
     },
     {
-      what: "runs out of memory for three seconds, and blocks who publishes",
+      what: "runs out of memory for five seconds, and blocks who publishes",
       async harm() {
         await rabbitMq.control("set_vm_memory_high_watermark", "absolute", "1MB");
-        await sleep(systemClock, 3_000);
+        await sleep(systemClock, 5_000);
         await rabbitMq.control("set_vm_memory_high_watermark", "0.6");
       },
     },
