@@ -65,9 +65,11 @@ export type * from "./src/raft/contract.ts";
 export type * from "./src/transport.ts";
 export { createTransport, type TransportSettings } from "./transports/create.ts";
 export { WsTransport, type WsTransportOptions } from "./transports/ws.ts";
+export { hybridTransport, type HybridTransportOptions } from "./transports/hybrid.ts";
+export { rabbitMqTransport, type RabbitMqTransportOptions } from "./transports/rabbitmq.ts";
 export { redisTransport, type RedisTransportOptions } from "./transports/redis.ts";
-export { type BrokerDrop, type BrokerOptions, BrokerTransport } from "./transports/broker.ts";
-export type { Broker, BrokerChannels, BrokerConnection, BrokerEvents } from "./transports/broker_contract.ts";
+export { type BrokerDrop, type BrokerOptions, type Brokers, BrokerTransport } from "./transports/broker.ts";
+export type { Broker, BrokerConnection, BrokerEvents } from "./transports/broker_contract.ts";
 export {
   type FaultPlan,
   MemoryHub,

@@ -1,6 +1,7 @@
 /**
  * The command line and environment of `examples/node.ts`: one table is the flags, the variables and the help.
  */
+import type { TransportName } from "../mod.ts";
 
 /** What a node is told; undefined where nothing was said. */
 export interface NodeSettings {
@@ -23,8 +24,6 @@ export interface NodeSettings {
   readonly heartbeatMs?: number;
   readonly allowInsecure?: boolean;
 }
-
-export type TransportName = "ws" | "redis" | "rabbitmq" | "hybrid";
 
 export type ParsedFlags =
   | { readonly kind: "run"; readonly settings: NodeSettings }
@@ -70,12 +69,12 @@ const list: Kind<readonly string[]> = {
   must: "entries separated by commas",
   read: (value) => value.split(",").map((entry) => entry.trim()).filter((entry) => entry !== ""),
 };
+const TRANSPORTS: readonly TransportName[] = ["ws", "redis", "rabbitmq", "hybrid"];
 const transport: Kind<TransportName> = {
   placeholder: "NAME",
   must: "ws, redis, rabbitmq or hybrid",
   read: (value) => TRANSPORTS.find((name) => name === value),
 };
-const TRANSPORTS: readonly TransportName[] = ["ws", "redis", "rabbitmq", "hybrid"];
 /** The only kind that may stand without a value on the command line. */
 const onOff: Kind<boolean> = {
   placeholder: "",

@@ -70,13 +70,10 @@ async function run(settings: NodeSettings, fixed: Partial<ClusterOptions>): Prom
 
 /** Only what was said is passed on, so that the library's defaults stand. */
 function optionsOf(settings: NodeSettings, host: string, port: number): ClusterOptions {
-  const { transport } = settings;
-  if (transport === "rabbitmq" || transport === "hybrid" || settings.rabbitmq !== undefined) {
-    fail(2, "this version joins nodes over ws and redis only");
-  }
   return {
-    transportType: transport,
+    transportType: settings.transport,
     redisConnectionString: settings.redis,
+    rabbitMQConnectionString: settings.rabbitmq,
     nodeId: settings.id ?? `node-${crypto.randomUUID().slice(0, 8)}`,
     nodeAddress: addressOf(settings, host),
     nodePort: port,

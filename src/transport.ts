@@ -47,6 +47,10 @@ export interface TransportSink {
   peerGone(nodeId: string, path?: Path): void;
 }
 
+/** The kinds of transport that options can name. */
+export const TRANSPORT_NAMES = ["ws", "redis", "rabbitmq", "hybrid"] as const;
+export type TransportName = typeof TRANSPORT_NAMES[number];
+
 /** What a transport needs from its surroundings. */
 export interface TransportContext {
   readonly nodeId: string;

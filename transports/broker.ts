@@ -60,6 +60,16 @@ export interface BrokerOptions {
   readonly allowInsecure: boolean;
 }
 
+/** One broker may do both. */
+export interface Brokers {
+  /** Of the transport, for logs and stats. */
+  readonly name: string;
+  /** Where nodes introduce themselves. */
+  readonly discovers: Broker;
+  /** Where packets go. While the other one is away, nodes that know each other go on. */
+  readonly carries: Broker;
+}
+
 /** What is derived once, when the transport starts. */
 interface Identity {
   readonly keys: BrokerKeys;
@@ -77,7 +87,7 @@ export class BrokerTransport implements ClusterTransport {
   readonly name: string;
   readonly features: ReadonlySet<TransportFeature> = new Set();
   readonly packetBytesMax: number;
-  readonly #broker: Broker;
+  readonly #brokers: Brokers;
   readonly #options: BrokerOptions;
   readonly #context: TransportContext;
   readonly #instance: Bytes;
@@ -99,22 +109,24 @@ export class BrokerTransport implements ClusterTransport {
   /** The latest broadcast: links say the same again and again. */
   #lastNote: { readonly packet: Bytes; readonly sealed: Promise<Bytes> } | undefined;
   #identity: Identity | undefined;
-  #line: BrokerLine | undefined;
+  #carrying: BrokerLine | undefined;
+  /** The same one where one broker does both. */
+  #discovering: BrokerLine | undefined;
   #sink: TransportSink | undefined;
   #state: "new" | "running" | "stopped" = "new";
   #ownIdSaid = false;
 
   /** @throws FlotillaError `invalid-option` without a secret, unless `allowInsecure`. */
-  constructor(broker: Broker, options: BrokerOptions, context: TransportContext) {
+  constructor(brokers: Brokers, options: BrokerOptions, context: TransportContext) {
     if (options.secret === undefined && !options.allowInsecure) {
       throw new FlotillaError(
         "invalid-option",
-        `the transport ${broker.name} needs a secret: without one whoever reaches the broker can join (allowInsecure)`,
+        `the transport ${brokers.name} needs a secret: without one whoever reaches the broker can join (allowInsecure)`,
       );
     }
-    this.name = broker.name;
-    this.packetBytesMax = broker.packetBytesMax;
-    this.#broker = broker;
+    this.name = brokers.name;
+    this.packetBytesMax = Math.min(brokers.discovers.packetBytesMax, brokers.carries.packetBytesMax);
+    this.#brokers = brokers;
     this.#options = options;
     this.#context = context;
     this.#instance = context.random.bytes(INSTANCE_BYTES);
@@ -131,26 +143,21 @@ export class BrokerTransport implements ClusterTransport {
     const identity = this.#identity = await this.#derive();
     if (!this.#runs) return;
     this.#sink = sink;
-    this.#line = new BrokerLine({
-      broker: this.#broker,
-      channels: { own: identity.ownChannel, discovery: identity.discoveryChannel },
-      context: this.#context,
-      echo: header(MESSAGE.echo, identity.address),
-      opened: () => this.#introduce(identity),
-      message: (channel, message) => this.#message(identity, channel, message),
-      unheard: (channel) => {
-        const nodeId = this.#peers.behind(channel);
-        if (nodeId !== undefined) this.#sink?.peerGone(nodeId);
-      },
-      lost: (why) => this.#drop(why),
-    });
-    this.#line.start();
+    const { discovers, carries } = this.#brokers;
+    const { ownChannel, discoveryChannel } = identity;
+    if (discovers === carries) {
+      this.#carrying = this.#discovering = this.#lineTo(carries, [ownChannel, discoveryChannel], identity);
+    } else {
+      this.#carrying = this.#lineTo(carries, [ownChannel], identity);
+      this.#discovering = this.#lineTo(discovers, [discoveryChannel], identity);
+    }
+    for (const line of this.#lines) line.start();
   }
 
   async stop(): Promise<void> {
     this.#state = "stopped";
     this.#sink = undefined;
-    await this.#line?.stop();
+    await Promise.all([...this.#lines].map((line) => line.stop()));
   }
 
   send(nodeId: string, packet: Bytes): void {
@@ -158,7 +165,7 @@ export class BrokerTransport implements ClusterTransport {
     if (this.#identity === undefined || !this.#runs) return;
     const channel = this.#peers.channelTo(nodeId);
     if (channel === undefined) return this.#drop("unknown-peer");
-    this.#line?.publish(channel, concatBytes(this.#identity.head, packet));
+    this.#carrying?.publish(channel, concatBytes(this.#identity.head, packet));
   }
 
   broadcast(packet: Bytes): void {
@@ -169,14 +176,14 @@ export class BrokerTransport implements ClusterTransport {
       this.#lastNote = { packet, sealed: this.#seal(identity.keys, identity.address, false, packet) };
     }
     void this.#lastNote.sealed.then((note) => {
-      if (this.#runs) this.#line?.publish(identity.discoveryChannel, note);
+      if (this.#runs) this.#discovering?.publish(identity.discoveryChannel, note);
     });
   }
 
   /** Counts the bytes of envelopes too. */
   queuedBytes(nodeId: string): number {
     const channel = this.#peers.channelTo(nodeId);
-    return channel === undefined ? 0 : this.#line?.queuedBytes(channel) ?? 0;
+    return channel === undefined ? 0 : this.#carrying?.queuedBytes(channel) ?? 0;
   }
 
   counters(): Readonly<Record<BrokerDrop, number>> {
@@ -192,6 +199,26 @@ export class BrokerTransport implements ClusterTransport {
 
   get #runs(): boolean {
     return this.#state === "running";
+  }
+
+  get #lines(): ReadonlySet<BrokerLine> {
+    return new Set([this.#carrying, this.#discovering].filter((line) => line !== undefined));
+  }
+
+  #lineTo(broker: Broker, channels: readonly string[], identity: Identity): BrokerLine {
+    return new BrokerLine({
+      broker,
+      channels,
+      context: this.#context,
+      echo: header(MESSAGE.echo, identity.address),
+      opened: () => this.#introduce(identity),
+      message: (channel, message) => this.#message(identity, channel, message),
+      unheard: (channel) => {
+        const nodeId = this.#peers.behind(channel);
+        if (nodeId !== undefined) this.#sink?.peerGone(nodeId);
+      },
+      lost: (why) => this.#drop(why),
+    });
   }
 
   async #derive(): Promise<Identity> {
@@ -216,7 +243,7 @@ export class BrokerTransport implements ClusterTransport {
 
   /** Whoever knows others already, after a reconnect, need not have all of them answer. */
   #introduce({ discoveryChannel, asking, telling }: Identity): void {
-    this.#line?.publish(discoveryChannel, this.#peers.size === 0 ? asking : telling);
+    this.#discovering?.publish(discoveryChannel, this.#peers.size === 0 ? asking : telling);
   }
 
   #message(identity: Identity, channel: string, message: Uint8Array): void {
@@ -241,7 +268,9 @@ export class BrokerTransport implements ClusterTransport {
     if (from !== undefined) return this.#sink?.packet(from, new Uint8Array(message.subarray(HEADER_BYTES)));
     if (sender === identity.ownChannel) return this.#drop("own-id");
     this.#drop("unknown-sender");
-    if (this.#answers.allows(sender, this.#context.clock.now())) this.#line?.publish(sender, identity.asking);
+    if (this.#answers.allows(sender, this.#context.clock.now())) {
+      this.#carrying?.publish(sender, identity.asking);
+    }
   }
 
   async #note(identity: Identity, sender: string, message: Bytes): Promise<void> {
@@ -254,7 +283,7 @@ export class BrokerTransport implements ClusterTransport {
     this.#peers.learn(note.nodeId, address);
     this.#sink.peerSeen(note.nodeId);
     if (note.asks && this.#answers.allows(sender, this.#context.clock.now())) {
-      this.#line?.publish(sender, identity.telling);
+      this.#carrying?.publish(sender, identity.telling);
     }
     if (note.packet !== undefined) this.#sink.packet(note.nodeId, note.packet);
   }

@@ -1,17 +1,9 @@
 /** What a kind of broker supplies; `BrokerTransport` makes a transport of it. Only these few verbs differ. */
 import type { Bytes } from "../src/lib/bytes.ts";
 
-/** The two names that a node listens to. They reveal nothing, and are letters, digits and colons only. */
-export interface BrokerChannels {
-  /** Only this node listens here (and whoever else runs under its id). */
-  readonly own: string;
-  /** Every node of the cluster listens here. */
-  readonly discovery: string;
-}
-
 /** What a connection tells, until it is closed. */
 export interface BrokerEvents {
-  /** Something was published on `channel`, one of `BrokerChannels`. The bytes are only read during the call. */
+  /** Something was published on `channel`, one that was asked for. The bytes are only read during the call. */
   message(channel: string, message: Uint8Array): void;
   /** The broker says that nobody listened to what was published on `channel`. It may be wrong. */
   unheard(channel: string): void;
@@ -33,8 +25,6 @@ export interface BrokerConnection {
 
 /** One kind of broker at one address. */
 export interface Broker {
-  /** Of the transport: `redis`, `rabbitmq`, ... */
-  readonly name: string;
   /** For logs: where it is, without a password or token. */
   readonly address: string;
   /** The longest packet that its messages carry, bytes; a message is at most `MESSAGE_OVERHEAD_BYTES_MAX` longer. */
@@ -44,10 +34,11 @@ export interface Broker {
   /** ... and after so many more without any, the connection is given up; likewise one that takes nothing for so long. */
   readonly answerMs: number;
   /**
-   * Connects once and listens to both channels; resolves when both are certain to be heard. Rejects when that fails, or when
-   * `signal` fires, having closed everything. It does not try again: that, and when, is the caller's affair.
+   * Connects once and listens to `channels`; resolves when all are certain to be heard. Rejects when that fails, or when
+   * `signal` fires, having closed everything. It does not try again: that, and when, is the caller's affair. Names of
+   * channels reveal nothing, and are letters, digits and colons only.
    */
-  open(channels: BrokerChannels, events: BrokerEvents, signal: AbortSignal): Promise<BrokerConnection>;
+  open(channels: readonly string[], events: BrokerEvents, signal: AbortSignal): Promise<BrokerConnection>;
 }
 
 /** What a message has besides its packet, at most, bytes. */

@@ -7,7 +7,7 @@ import type { Bytes } from "../src/lib/bytes.ts";
 import { type Timer } from "../src/lib/clock.ts";
 import { reasonOf } from "../src/lib/errors.ts";
 import type { TransportContext } from "../src/transport.ts";
-import type { Broker, BrokerChannels, BrokerConnection, BrokerEvents } from "./broker_contract.ts";
+import type { Broker, BrokerConnection, BrokerEvents } from "./broker_contract.ts";
 import { Silence } from "./broker_silence.ts";
 
 const BACKOFF_MS_MIN = 100;
@@ -33,11 +33,11 @@ export type LineLoss =
 
 export interface LineOptions {
   readonly broker: Broker;
-  readonly channels: BrokerChannels;
+  readonly channels: readonly string[];
   readonly context: TransportContext;
   /** What a node sends to itself to see whether it is heard. */
   readonly echo: Bytes;
-  /** Both channels are heard, for the first time or again. */
+  /** All channels are heard, for the first time or again. */
   opened(): void;
   /** As in `BrokerEvents`; echoes too. */
   message(channel: string, message: Uint8Array): void;
@@ -144,7 +144,7 @@ export class BrokerLine {
       connection: undefined,
       over: false,
       abort: new AbortController(),
-      silence: new Silence([channels.own, channels.discovery], broker, { clock, random }),
+      silence: new Silence(channels, broker, { clock, random }),
       openedAt: Infinity,
       pending: 0,
       pendingBytes: 0,

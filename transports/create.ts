@@ -1,21 +1,24 @@
 import { FlotillaError, shown } from "../src/lib/errors.ts";
-import type { ClusterTransport, TransportContext } from "../src/transport.ts";
+import type { ClusterTransport, TransportContext, TransportName } from "../src/transport.ts";
 import type { BrokerOptions } from "./broker.ts";
+import { hybridTransport } from "./hybrid.ts";
 import { parseNodeList } from "./node_list.ts";
+import { rabbitMqTransport } from "./rabbitmq.ts";
 import { redisTransport } from "./redis.ts";
 import { WsTransport } from "./ws.ts";
 
 /** Which transport, and what it must know. */
 export interface TransportSettings {
-  readonly transportType: "ws" | "redis" | ClusterTransport;
+  readonly transportType: TransportName | ClusterTransport;
   readonly nodes: readonly string[];
   readonly channelName: string;
   /** A broker's channels are named by the first two; see `BrokerOptions`. Sockets need none of the three. */
   readonly clusterName?: string;
   readonly secret?: string | undefined;
   readonly allowInsecure?: boolean;
-  /** Where the broker of `redis` is. */
+  /** Where the brokers are that the transport needs. */
   readonly redisConnectionString?: string | undefined;
+  readonly rabbitMQConnectionString?: string | undefined;
   /** Where peers can dial this node: `ws://host:port`, as soon as that is known. */
   readonly advertise?: () => string | undefined;
 }
@@ -34,18 +37,21 @@ export function createTransport(settings: TransportSettings, context: TransportC
       return new WsTransport({ nodes, channelName, advertise }, context);
     }
     case "redis":
-      checkNamed(settings, context);
-      return redisTransport({
-        ...brokerOptions(settings),
-        url: needed(settings.redisConnectionString, "redisConnectionString"),
-      }, context);
+      return redisTransport({ ...brokerOptions(settings, context), url: redisUrl(settings) }, context);
+    case "rabbitmq":
+      return rabbitMqTransport({ ...brokerOptions(settings, context), url: rabbitMqUrl(settings) }, context);
+    case "hybrid": {
+      const urls = { redisUrl: redisUrl(settings), rabbitMqUrl: rabbitMqUrl(settings) };
+      return hybridTransport({ ...brokerOptions(settings, context), ...urls }, context);
+    }
     default:
       return transportType;
   }
 }
 
-/** Over a broker nobody is dialled: an entry can only say which node is expected. */
-function checkNamed({ nodes }: TransportSettings, { nodeId: self }: TransportContext): void {
+/** Over a broker nobody is dialled: an entry of the list can only say which node is expected. */
+function brokerOptions(settings: TransportSettings, { nodeId: self }: TransportContext): BrokerOptions {
+  const { nodes, clusterName, secret, allowInsecure = false } = settings;
   for (const { nodeId, url } of parseNodeList(nodes, { self, addressRequired: false })) {
     if (nodeId !== undefined) continue;
     throw new FlotillaError(
@@ -53,10 +59,15 @@ function checkNamed({ nodes }: TransportSettings, { nodeId: self }: TransportCon
       `nodes: entry ${shown(url)}: over a broker nodes find each other, and an entry must name a nodeId`,
     );
   }
+  return { clusterName: needed(clusterName, "clusterName"), secret, allowInsecure };
 }
 
-function brokerOptions({ clusterName, secret, allowInsecure = false }: TransportSettings): BrokerOptions {
-  return { clusterName: needed(clusterName, "clusterName"), secret, allowInsecure };
+function redisUrl({ redisConnectionString }: TransportSettings): string {
+  return needed(redisConnectionString, "redisConnectionString");
+}
+
+function rabbitMqUrl({ rabbitMQConnectionString }: TransportSettings): string {
+  return needed(rabbitMQConnectionString, "rabbitMQConnectionString");
 }
 
 function needed(value: string | undefined, name: string): string {

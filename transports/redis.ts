@@ -19,13 +19,15 @@ export interface RedisTransportOptions extends BrokerOptions {
 
 /** @throws FlotillaError `invalid-option` for a URL that names no Redis, or without a secret (see `BrokerOptions`). */
 export function redisTransport(options: RedisTransportOptions, context: TransportContext): BrokerTransport {
-  return new BrokerTransport(redisBroker(options.url), options, context);
+  const broker = redisBroker(options.url);
+  return new BrokerTransport({ name: "redis", discovers: broker, carries: broker }, options, context);
 }
 
-function redisBroker(text: string): Broker {
+/** @throws FlotillaError `invalid-option` for a URL that names no Redis. */
+export function redisBroker(text: string): Broker {
   const url = URL.parse(text);
   if (url === null || url.hostname === "") throw wrong(`must be ${FORMS}`);
-  const where = { name: "redis", address: `${url.protocol}//${url.host}`, packetBytesMax: PACKET_BYTES_MAX };
+  const where = { address: `${url.protocol}//${url.host}`, packetBytesMax: PACKET_BYTES_MAX };
   switch (url.protocol) {
     case "redis:":
     case "rediss:":

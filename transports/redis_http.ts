@@ -6,7 +6,7 @@ import { fromBase64, toBase64 } from "../src/lib/base64.ts";
 import type { Bytes } from "../src/lib/bytes.ts";
 import { FlotillaError, reasonOf, shown } from "../src/lib/errors.ts";
 import { loadUpstash, type UpstashModule } from "../src/lib/upstash.ts";
-import type { BrokerChannels, BrokerConnection, BrokerEvents } from "./broker_contract.ts";
+import type { BrokerConnection, BrokerEvents } from "./broker_contract.ts";
 import { readEvents } from "./sse.ts";
 
 /** One request's bounds: providers limit a request to a megabyte, and a pipeline to a thousand commands or so. */
@@ -30,10 +30,10 @@ interface Waiting {
   readonly reject: (reason: Error) => void;
 }
 
-/** Subscribes by two streams and publishes; see `Broker.open`. */
+/** Subscribes by a stream for each channel and publishes; see `Broker.open`. */
 export async function openRedisHttp(
   endpoint: HttpEndpoint,
-  channels: BrokerChannels,
+  channels: readonly string[],
   events: BrokerEvents,
   signal: AbortSignal,
 ): Promise<BrokerConnection> {
@@ -73,7 +73,7 @@ export async function openRedisHttp(
     await Promise.all(listening);
   };
   try {
-    await Promise.all([listen(channels.own), listen(channels.discovery)]);
+    await Promise.all(channels.map(listen));
     signal.throwIfAborted();
   } catch (thrown) {
     await close();

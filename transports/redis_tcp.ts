@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import type { Bytes } from "../src/lib/bytes.ts";
 import { reasonOf } from "../src/lib/errors.ts";
 import { loadRedis } from "../src/lib/redis.ts";
-import type { BrokerChannels, BrokerConnection, BrokerEvents } from "./broker_contract.ts";
+import type { BrokerConnection, BrokerEvents } from "./broker_contract.ts";
 
 /** DNS, TCP and TLS together. */
 const CONNECT_MS_MAX = 5_000;
@@ -14,7 +14,7 @@ const CONNECT_MS_MAX = 5_000;
  */
 export async function openRedisTcp(
   url: string,
-  channels: BrokerChannels,
+  channels: readonly string[],
   events: BrokerEvents,
   signal: AbortSignal,
 ): Promise<BrokerConnection> {
@@ -47,7 +47,7 @@ export async function openRedisTcp(
     signal.throwIfAborted();
     await Promise.all([publisher.connect(), subscriber.connect()]);
     const heard = (message: Buffer, channel: Buffer): void => events.message(channel.toString(), message);
-    await subscriber.subscribe([channels.own, channels.discovery], heard, true);
+    await subscriber.subscribe([...channels], heard, true);
     signal.throwIfAborted();
   } catch (thrown) {
     await close();

@@ -17,7 +17,7 @@ import {
   type StreamsOptions,
   WINDOW_BYTES_FIRST,
 } from "../stream/contract.ts";
-import type { ClusterTransport } from "../transport.ts";
+import { type ClusterTransport, TRANSPORT_NAMES, type TransportName } from "../transport.ts";
 
 /** What a user sets; everything but `nodeId` has a default. */
 export interface ClusterOptions {
@@ -28,15 +28,21 @@ export interface ClusterOptions {
   /** Default 0: known once the node listens. */
   readonly nodePort?: number | undefined;
   /**
-   * How nodes reach each other: sockets to each other (`ws`), a broker (`redis`), or a transport of your own. A broker
-   * needs a `secret`, or `allowInsecure`. Default `ws`.
+   * How nodes reach each other: sockets to each other (`ws`), a broker (`redis`, `rabbitmq`; `hybrid`: they find each
+   * other by Redis, and RabbitMQ carries), or a transport of your own. A broker needs a `secret`, or `allowInsecure`.
+   * Default `ws`.
    */
-  readonly transportType?: "ws" | "redis" | ClusterTransport | undefined;
+  readonly transportType?: TransportName | ClusterTransport | undefined;
   /**
-   * The Redis of `transportType: "redis"`: `redis://` or `rediss://` (TLS), or over HTTP `https://:TOKEN@host` (`http://`
+   * The Redis of `redis` and `hybrid`: `redis://` or `rediss://` (TLS), or over HTTP `https://:TOKEN@host` (`http://`
    * on this machine only); all nodes by one of the two ways. Default none.
    */
   readonly redisConnectionString?: string | undefined;
+  /**
+   * The RabbitMQ of `rabbitmq` and `hybrid`: `amqp://` or `amqps://user:password@host:port/virtualHost`, or `ws://` or
+   * `wss://` of a relay to it (`?vhost=` for a virtual host). Default none.
+   */
+  readonly rabbitMQConnectionString?: string | undefined;
   /** The path nodes dial each other on. Default `/cluster`. */
   readonly channelName?: string | undefined;
   /**
@@ -107,7 +113,8 @@ export interface ClusterOptions {
   readonly random?: Random | undefined;
 }
 
-type Optional = "secret" | "publicUrl" | "dataDir" | "bootstrapExpect" | "redisConnectionString";
+type Optional = "secret" | "publicUrl" | "dataDir" | "bootstrapExpect" | BrokerUrl;
+type BrokerUrl = "redisConnectionString" | "rabbitMQConnectionString";
 
 /** Every option with its value, checked. */
 export type ResolvedOptions =
@@ -124,6 +131,7 @@ const DEFAULTS: Omit<ResolvedOptions, "nodeId"> = {
   nodePort: 0,
   transportType: "ws",
   redisConnectionString: undefined,
+  rabbitMQConnectionString: undefined,
   channelName: "/cluster",
   nodes: [],
   clusterName: "flotilla",
@@ -169,7 +177,12 @@ const having = (...methods: readonly string[]): Check => (value) =>
 const milliseconds = whole(1, TIMER_MS_MAX);
 
 /** Options whose values are never shown: a URL may hold a password. */
-const SECRETIVE: readonly string[] = ["secret", "witness", "redisConnectionString"];
+const SECRETIVE: readonly string[] = [
+  "secret",
+  "witness",
+  "redisConnectionString",
+  "rabbitMQConnectionString",
+];
 
 /** What each option may be, as the error says it. */
 const RULES: { readonly [Name in keyof Required<ClusterOptions>]: readonly [Check, string] } = {
@@ -177,10 +190,11 @@ const RULES: { readonly [Name in keyof Required<ClusterOptions>]: readonly [Chec
   nodeAddress: [text, "a host name or address"],
   nodePort: [whole(0, 65_535), "a port from 0 to 65535"],
   transportType: [
-    (value) => value === "ws" || value === "redis" || having("start", "stop", "send")(value),
-    '"ws", "redis" or a ClusterTransport',
+    (value) => oneOf(...TRANSPORT_NAMES)(value) || having("start", "stop", "send")(value),
+    `${TRANSPORT_NAMES.map((name) => `"${name}"`).join(", ")} or a ClusterTransport`,
   ],
   redisConnectionString: [text, "a URL"],
+  rabbitMQConnectionString: [text, "a URL"],
   channelName: [(value) => typeof value === "string" && /^\/[\w\-./~]*$/.test(value), "a URL path"],
   nodes: [
     (value) =>

@@ -100,6 +100,7 @@ const ADAPTERS: readonly { readonly files: RegExp; readonly because: string }[] 
 
 /** Files that may load a package: each tries the bare specifier and falls back to `npm:`. */
 const DOORS: readonly { readonly file: string; readonly packages: readonly string[] }[] = [
+  { file: "src/lib/amqp.ts", packages: ["@cloudamqp/amqp-client"] },
   { file: "src/lib/cbor.ts", packages: ["cbor-x"] },
   { file: "src/lib/hono.ts", packages: ["hono"] },
   { file: "src/lib/client_websocket.ts", packages: ["ws"] },

@@ -1,12 +1,25 @@
 /** Nodes of one process over a real broker, in real time, with numbered messages between all of them. */
 import { createCluster, type ServableCluster } from "../../src/create.ts";
 import type { ClusterOptions } from "../../src/cluster/options.ts";
-import { every, systemClock } from "../../src/lib/clock.ts";
+import { type Bytes, equalBytes, viewOf } from "../../src/lib/bytes.ts";
+import { every, sleep, systemClock } from "../../src/lib/clock.ts";
+import type { StreamResult } from "../../src/stream/contract.ts";
 import { FakeSink } from "./fake_sink.ts";
 import { until } from "./until.ts";
 
+/** How much of a stream is sent how often, bytes and ms: some 3 MB/s. */
+const PIECE_BYTES = 32_768;
+const PIECE_MS = 10;
 /** How often each node sends to each other one, ms. */
 const SEND_MS = 5;
+
+/** A stream under way, whose bytes say where they stand. */
+interface Streaming {
+  received: number;
+  wrong: number;
+  ended: boolean;
+  result: StreamResult | undefined;
+}
 
 interface Flow {
   /** Numbers as they arrived. */
@@ -28,6 +41,7 @@ export class BrokerCluster implements AsyncDisposable {
   readonly #flows = new Map<string, Flow>();
   #sending: { cancel(): void } | undefined;
   #waiting = 0;
+  #streaming: Streaming | undefined;
 
   /** A node with one client, which is named after it. */
   async add(nodeId: string, options: Omit<ClusterOptions, "nodeId">): Promise<BrokerNode> {
@@ -79,6 +93,34 @@ export class BrokerCluster implements AsyncDisposable {
     });
   }
 
+  /** A stream from the first node to a client of the last one, until the verdict. */
+  async stream(): Promise<void> {
+    const first = this.nodes.at(0)?.cluster, last = this.nodes.at(-1)?.cluster;
+    const streaming: Streaming = { received: 0, wrong: 0, ended: false, result: undefined };
+    this.#streaming = streaming;
+    const sink = new FakeSink(systemClock);
+    sink.onReceived = (data) => {
+      sink.received.length = 0;
+      if (!sameBytes(data, piece(streaming.received / PIECE_BYTES))) streaming.wrong++;
+      streaming.received += data.length;
+    };
+    last?.registerConnection(STREAM_CLIENT, { endpoint: "/ws" }, sink);
+    await until(
+      "the stream's client is known",
+      () => first?.getConnectionNodeId(STREAM_CLIENT) === last?.nodeId,
+    );
+    let sent = 0;
+    const source = new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        await sleep(systemClock, PIECE_MS);
+        if (streaming.ended) controller.close();
+        else controller.enqueue(piece(sent++));
+      },
+    });
+    const options = { delivery: "chunks", chunkSize: PIECE_BYTES } as const;
+    void first?.deliverStream(STREAM_CLIENT, source, options).then((result) => streaming.result = result);
+  }
+
   /** Resolves when `count` messages more have arrived in each direction. */
   async more(count: number, limitMs = 20_000): Promise<void> {
     const flows = this.nodes.flatMap(({ cluster: { nodeId: from } }) =>
@@ -92,10 +134,24 @@ export class BrokerCluster implements AsyncDisposable {
   }
 
   /** Ends the talk and resolves, when every call has its outcome, with what was wrong: nothing, it should be. */
-  async verdict(): Promise<{ wrong: string[]; delivered: number; other: number }> {
+  async verdict(): Promise<
+    { wrong: string[]; delivered: number; other: number; stream: string | undefined }
+  > {
     this.#sending?.cancel();
-    await until("every call has its outcome", () => this.#waiting === 0, 20_000);
+    const streaming = this.#streaming;
+    if (streaming !== undefined) streaming.ended = true;
+    const settled = (): boolean => streaming === undefined || streaming.result !== undefined;
+    await until("every call has its outcome", () => this.#waiting === 0 && settled(), 20_000);
     const wrong: string[] = [];
+    if (streaming !== undefined) {
+      const { received, result } = streaming;
+      if (streaming.wrong > 0) {
+        wrong.push(`the stream: ${streaming.wrong} pieces twice, altered or out of order`);
+      }
+      if (result?.outcome === "delivered" && result.bytes !== received) {
+        wrong.push(`the stream: ${result.bytes} bytes said to be delivered, ${received} came`);
+      }
+    }
     let delivered = 0, other = 0;
     for (const [name, flow] of this.#flows) {
       const once = new Set(flow.arrived);
@@ -107,7 +163,7 @@ export class BrokerCluster implements AsyncDisposable {
       delivered += flow.delivered.length;
       other += flow.other;
     }
-    return { wrong, delivered, other };
+    return { wrong, delivered, other, stream: streaming?.result?.outcome };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -132,6 +188,19 @@ export class BrokerCluster implements AsyncDisposable {
     if (flow === undefined) this.#flows.set(name, flow = { arrived: [], delivered: [], other: 0, next: 0 });
     return flow;
   }
+}
+
+const STREAM_CLIENT = "client of the stream";
+
+/** The piece with this number is like no other. */
+function piece(number: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(PIECE_BYTES).fill(number % 251);
+  viewOf(bytes).setUint32(0, number);
+  return bytes;
+}
+
+function sameBytes(data: string | Bytes, wanted: Bytes): boolean {
+  return typeof data !== "string" && equalBytes(data, wanted);
 }
 
 export function clientOf(nodeId: string): string {

@@ -2,12 +2,8 @@
 import type { Bytes } from "../../src/lib/bytes.ts";
 import type { Clock } from "../../src/lib/clock.ts";
 import { FlotillaError } from "../../src/lib/errors.ts";
-import type {
-  Broker,
-  BrokerChannels,
-  BrokerConnection,
-  BrokerEvents,
-} from "../../transports/broker_contract.ts";
+import type { Brokers } from "../../transports/broker.ts";
+import type { Broker, BrokerConnection, BrokerEvents } from "../../transports/broker_contract.ts";
 
 export interface Published {
   readonly channel: string;
@@ -15,7 +11,7 @@ export interface Published {
 }
 
 interface Subscriber {
-  readonly channels: BrokerChannels;
+  readonly channels: readonly string[];
   readonly events: BrokerEvents;
 }
 
@@ -41,13 +37,18 @@ export class FakeBroker {
 
   broker(): Broker {
     return {
-      name: "fake",
       address: "fake://broker",
       packetBytesMax: 131_072,
       silenceMs: 1_000,
       answerMs: 2_000,
       open: (channels, events, signal) => this.#open(channels, events, signal),
     };
+  }
+
+  /** It alone does all. */
+  brokers(): Brokers {
+    const broker = this.broker();
+    return { name: "fake", discovers: broker, carries: broker };
   }
 
   /** All connections break. */
@@ -58,9 +59,7 @@ export class FakeBroker {
   publish(channel: string, message: Bytes): number {
     this.published.push({ channel, message });
     if (this.mute) return 1;
-    const hearing = [...this.#subscribers].filter(({ channels: { own, discovery } }) =>
-      channel === own || channel === discovery
-    );
+    const hearing = [...this.#subscribers].filter(({ channels }) => channels.includes(channel));
     for (const subscriber of hearing) {
       this.#clock.timer(1, () => {
         if (this.#subscribers.has(subscriber)) subscriber.events.message(channel, message);
@@ -70,7 +69,7 @@ export class FakeBroker {
   }
 
   async #open(
-    channels: BrokerChannels,
+    channels: readonly string[],
     events: BrokerEvents,
     signal: AbortSignal,
   ): Promise<BrokerConnection> {

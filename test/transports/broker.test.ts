@@ -25,7 +25,7 @@ transportConformance("a broker in virtual time", {
     return Promise.resolve(simWorld(
       clock,
       (nodeId) =>
-        Promise.resolve(new BrokerTransport(broker.broker(), options, { nodeId, clock, random, logger })),
+        Promise.resolve(new BrokerTransport(broker.brokers(), options, { nodeId, clock, random, logger })),
     ));
   },
 });
@@ -45,7 +45,7 @@ class Station implements TransportSink {
     const note = (message: string, fields: object = {}): void =>
       void this.said.push(`${message} ${"reason" in fields ? fields.reason : ""}`.trim());
     this.transport = new BrokerTransport(
-      world.broker.broker(),
+      world.broker.brokers(),
       { clusterName: "one", secret: "s", allowInsecure: false, ...options },
       {
         nodeId,

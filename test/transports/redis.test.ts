@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe } from "bun:test";
 import { startUpstashServer } from "../../examples/upstash_server.ts";
 import type { Listener } from "../../mod.ts";
+import { redisBroker } from "../../transports/redis.ts";
+import { brokerWorld, onlyOn } from "../support/broker_worlds.ts";
 import { transportConformance } from "../support/conformance.ts";
 import { demandRedis, type Redis, withoutBrokers } from "../support/redis.ts";
-import { redisWorld } from "../support/redis_worlds.ts";
 
 const START_MS = 60_000;
 
@@ -22,13 +23,13 @@ describe.skipIf(withoutBrokers)("over Redis", () => {
   const promises = { features: [], announcesStops: false } as const;
   transportConformance("redis over TCP", {
     ...promises,
-    make: () => Promise.resolve(redisWorld(redis.url, redis.url)),
+    make: () => Promise.resolve(brokerWorld(onlyOn(redisBroker(redis.url)))),
   });
   transportConformance("redis over HTTP", {
     ...promises,
     make: () => {
       const url = http.url.replace("//", `//:${encodeURIComponent("T/0=")}@`);
-      return Promise.resolve(redisWorld(url, redis.url));
+      return Promise.resolve(brokerWorld(onlyOn(redisBroker(url))));
     },
   });
 });

@@ -3,15 +3,15 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { sleep, systemClock } from "../../src/lib/clock.ts";
 import { loadRedis } from "../../src/lib/redis.ts";
 import { BrokerCluster, type BrokerNode } from "../support/broker_cluster.ts";
+import { type Fault, survivesElections, survivesFaults } from "../support/broker_faults.ts";
 import { freePort } from "../support/free_port.ts";
-import { report } from "../support/measure.ts";
 import { demandRedis, type Redis, withoutBrokers } from "../support/redis.ts";
 import { until } from "../support/until.ts";
 
 const START_MS = 60_000;
 const FAULT_MS = 60_000;
 
-describe.skipIf(withoutBrokers)("a cluster over Redis", () => {
+describe.skipIf(withoutBrokers)("Redis", () => {
   let redis: Redis;
   beforeAll(async () => {
     redis = await demandRedis();
@@ -28,42 +28,37 @@ describe.skipIf(withoutBrokers)("a cluster over Redis", () => {
     client.destroy();
   };
 
-  const faults: [string, () => Promise<void>][] = [
-    ["is killed and started again", () => redis.restart()],
-    ["closes every subscriber's connection", () => command("CLIENT", "KILL", "TYPE", "PUBSUB")],
-    ["closes every publisher's connection", () => command("CLIENT", "KILL", "TYPE", "NORMAL")],
-    ["is emptied", () => command("FLUSHALL")],
-    ["stands still for five seconds", async () => {
-      redis.pause();
-      await sleep(systemClock, 5_000);
-      redis.resume();
-    }],
-  ];
-  test.each(faults)(
-    "that %s is whole again by itself, and what it called delivered arrived once and in order",
-    async (what, harm) => {
-      await using cluster = new BrokerCluster();
-      for (const nodeId of ["a", "b", "c"]) {
-        await cluster.add(nodeId, { transportType: "redis", redisConnectionString: redis.url });
-      }
-      await cluster.whole();
-      cluster.talk();
-      await cluster.more(50);
-      await harm();
-      const from = systemClock.now();
-      await cluster.more(50);
-      await cluster.whole();
-      const wholeMs = Math.round(systemClock.now() - from);
-      const { wrong, delivered, other } = await cluster.verdict();
-      report(`a Redis that ${what}`, { delivered, other, wholeMs });
-      expect(wrong).toEqual([]);
-      expect(delivered).toBeGreaterThan(500);
-      for (const { said } of cluster.nodes) {
-        expect(said.filter((line) => line.includes("the broker")).length).toBeLessThan(4);
-      }
+  const settings = () => ({ transportType: "redis", redisConnectionString: redis.url }) as const;
+  const killed: Fault = { what: "is killed and started again", harm: () => redis.restart() };
+  survivesFaults("redis", settings, [
+    killed,
+    {
+      what: "closes every subscriber's connection",
+      harm: () => command("CLIENT", "KILL", "TYPE", "PUBSUB"),
     },
-    FAULT_MS,
-  );
+    {
+      what: "closes every publisher's connection",
+      harm: () => command("CLIENT", "KILL", "TYPE", "NORMAL"),
+    },
+    { what: "is emptied", harm: () => command("FLUSHALL") },
+    {
+      what: "stands still for five seconds",
+      async harm() {
+        redis.pause();
+        await sleep(systemClock, 5_000);
+        redis.resume();
+      },
+    },
+    {
+      what: "closes who reads too slowly, and calls everybody so",
+      async harm() {
+        await command("CONFIG", "SET", "client-output-buffer-limit", "pubsub 4096 2048 1");
+        await sleep(systemClock, 3_000);
+        await command("CONFIG", "SET", "client-output-buffer-limit", "pubsub 32mb 8mb 60");
+      },
+    },
+  ]);
+  survivesElections("redis", settings, killed);
 
   test("that is not there yet is waited for", async () => {
     const port = await freePort();

@@ -1,14 +1,12 @@
 /** A cluster over Redis's HTTP while the endpoint misbehaves, in real time. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe } from "bun:test";
 import { startUpstashServer } from "../../examples/upstash_server.ts";
 import { listen, type Listener } from "../../mod.ts";
 import { sleep, systemClock } from "../../src/lib/clock.ts";
-import { BrokerCluster } from "../support/broker_cluster.ts";
-import { report } from "../support/measure.ts";
+import { survivesFaults } from "../support/broker_faults.ts";
 import { demandRedis, type Redis, withoutBrokers } from "../support/redis.ts";
 
 const START_MS = 60_000;
-const FAULT_MS = 60_000;
 
 type Mode = "passes" | "nothing" | 429 | 500;
 
@@ -95,38 +93,15 @@ describe.skipIf(withoutBrokers)("a cluster over Redis by HTTP", () => {
     await redis?.[Symbol.asyncDispose]();
   });
 
-  const faults: [string, Mode, number][] = [
-    ["cuts every stream", "passes", 0],
-    ["answers 429 for three seconds", 429, 3_000],
-    ["answers 500 for three seconds", 500, 3_000],
-    ["answers nothing for seven seconds", "nothing", 7_000],
-  ];
-  test.each(faults)(
-    "whose endpoint %s is whole again by itself, and what it called delivered arrived once and in order",
-    async (what, mode, forMs) => {
-      await using cluster = new BrokerCluster();
-      for (const nodeId of ["a", "b", "c"]) {
-        await cluster.add(nodeId, { transportType: "redis", redisConnectionString: url });
-      }
-      await cluster.whole();
-      cluster.talk();
-      await cluster.more(50);
-      front.mode = mode;
-      await sleep(systemClock, forMs);
-      front.mode = "passes";
-      const from = systemClock.now();
-      await cluster.more(50);
-      await cluster.whole();
-      const wholeMs = Math.round(systemClock.now() - from);
-      const { wrong, delivered, other } = await cluster.verdict();
-      report(`an HTTP endpoint that ${what}`, { delivered, other, wholeMs });
-      expect(wrong).toEqual([]);
-      expect(delivered).toBeGreaterThan(500);
-      for (const { said } of cluster.nodes) {
-        expect(said.filter((line) => line.includes("the broker")).length).toBeLessThan(4);
-        expect(said.join().length).toBeLessThan(2_000);
-      }
-    },
-    FAULT_MS,
-  );
+  const then = (mode: Mode, forMs: number) => async () => {
+    front.mode = mode;
+    await sleep(systemClock, forMs);
+    front.mode = "passes";
+  };
+  survivesFaults("redis by HTTP", () => ({ transportType: "redis", redisConnectionString: url }), [
+    { what: "cuts every stream", harm: then("passes", 0) },
+    { what: "answers 429 for three seconds", harm: then(429, 3_000) },
+    { what: "answers 500 for three seconds", harm: then(500, 3_000) },
+    { what: "answers nothing for seven seconds", harm: then("nothing", 7_000) },
+  ]);
 });
