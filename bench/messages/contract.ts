@@ -14,6 +14,10 @@ export interface Owner {
 export interface Sender {
   /** Resolves when the cluster says that the message was delivered; rejects when it says otherwise. */
   send(connectionId: string, payload: Uint8Array<ArrayBuffer>): Promise<void>;
+  /** So many bytes in 64 KiB chunks, if it can; resolves when they are delivered. */
+  stream?(connectionId: string, bytes: number): Promise<void>;
+  /** Packets that it has put on the wire, and their bytes, since the beginning, if it knows. */
+  sent?(): { readonly packets: number; readonly bytes: number };
   stop(): Promise<void>;
 }
 
@@ -33,6 +37,10 @@ export interface Contender {
 export interface Setup {
   /** Null: there is no Redis. */
   readonly redisUrl: string | null;
+  /** The same Redis over HTTP, a RabbitMQ, and a relay before it: where a bench of brokers has them. */
+  readonly redisHttpUrl?: string;
+  readonly rabbitMqUrl?: string;
+  readonly rabbitMqRelayUrl?: string;
 }
 
 /** The ids of `count` connections. */

@@ -91,7 +91,10 @@ async function measurePair(
   await using started = new AsyncDisposableStack();
   const trials = new Map<string, Trial>();
   for (const contender of names) {
-    trials.set(contender, started.use(await Trial.start({ contender, sender, owner, plan, redisUrl })));
+    trials.set(
+      contender,
+      started.use(await Trial.start({ contender, sender, owner, plan, setup: { redisUrl } })),
+    );
   }
   const rounds: Record<string, Round[]> = Object.fromEntries(names.map((name) => [name, []]));
   for (let number = -WARM_UP_ROUNDS; number < Number(values.rounds); number++) {

@@ -80,6 +80,12 @@ async function beSender(contender: Contender): Promise<void> {
   await serveCommands({}, {
     throughput: (order: ThroughputOrder) => atFullThroughput(sender, stamped, order),
     paced: (order: PacedOrder) => atSteadyPace(sender, stamped, order),
+    sent: () => sender.sent?.() ?? null,
+    async stream(bytes: number) {
+      const began = performance.now();
+      await sender.stream?.(connectionIds[0] ?? "", bytes);
+      return sender.stream === undefined ? null : performance.now() - began;
+    },
   }, () => sender.stop());
 }
 

@@ -31,7 +31,7 @@ export async function profile({ sender, owner, plan, folder }: ProfileOptions): 
       sender,
       owner,
       plan: busy,
-      redisUrl: null,
+      setup: { redisUrl: null },
       flags,
     });
     for (let number = 0; number < WARM_UP_ROUNDS; number++) await trial.round();
