@@ -86,6 +86,15 @@ export const scenarios = {
       "test/client/stream_page.mixed.test.ts",
     ],
   },
+  brokers: {
+    claim:
+      "Whatever befalls Redis or RabbitMQ, ten times in a row, the cluster is whole by itself and says only what is true.",
+    files: [
+      "test/transports/redis_faults.test.ts",
+      "test/transports/redis_http_faults.test.ts",
+      "test/transports/rabbitmq_faults.test.ts",
+    ],
+  },
   leaving: {
     claim: "Nodes leave, alone, together and one after another, and no client or message is lost with them.",
     files: [
