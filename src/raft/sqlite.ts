@@ -4,6 +4,7 @@
  */
 import { basename, dirname } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
+import { sleep, systemClock } from "../lib/clock.ts";
 import { type ErrorCode, FlotillaError, reasonOf, shown } from "../lib/errors.ts";
 import { isNodeId } from "../lib/ids.ts";
 import type { Logger } from "../lib/logger.ts";
@@ -30,6 +31,8 @@ export type SqliteOptions =
 
 /** How long a process that is just ending may still hold the file, in milliseconds. */
 const BUSY_MS = 500;
+/** The longest pause between two attempts. */
+const RETRY_MS_MAX = 50;
 /** What stays of the log of writes between checkpoints, in bytes: 64 MiB. */
 const WAL_BYTES_MAX = 67_108_864;
 
@@ -71,15 +74,25 @@ export async function openSqlite(options: SqliteOptions): Promise<OpenSqlite> {
   });
   demandNoOrphan(path);
   const connect: Connect = (file) => new DatabaseSync(file);
-  let db: DatabaseSync | undefined;
-  try {
-    db = connect(path);
-    const member = openMember(db, nodeId, random);
-    logger.info("Raft's storage is open", { file: path, raftId: member.raftId, clusterId: member.clusterId });
-    return { member, keeper: new SqliteKeeper(path, db, member.hardState, connect, logger) };
-  } catch (thrown) {
-    db?.close();
-    throw refusal(path, thrown, db !== undefined);
+  for (const from = systemClock.now();;) {
+    let db: DatabaseSync | undefined;
+    try {
+      db = connect(path);
+      const member = openMember(db, nodeId, random);
+      logger.info("Raft's storage is open", {
+        file: path,
+        raftId: member.raftId,
+        clusterId: member.clusterId,
+      });
+      return { member, keeper: new SqliteKeeper(path, db, member.hardState, connect, logger) };
+    } catch (thrown) {
+      // Lets go of all locks: of rivals that each hold some and wait for the others' nobody would get all.
+      db?.close();
+      if (!isBusy(thrown) || systemClock.now() - from >= BUSY_MS) {
+        throw refusal(path, thrown, db !== undefined);
+      }
+    }
+    await sleep(systemClock, random.float() * RETRY_MS_MAX);
   }
 }
 
@@ -90,7 +103,7 @@ async function pathOf(options: SqliteOptions): Promise<string> {
 
 /** Everything of `db`, locked for this process alone and from now on synced with every commit. */
 function openMember(db: DatabaseSync, nodeId: string, random: Random): StoredMember {
-  db.exec(`PRAGMA busy_timeout = ${BUSY_MS}; PRAGMA locking_mode = EXCLUSIVE`);
+  db.exec("PRAGMA busy_timeout = 0; PRAGMA locking_mode = EXCLUSIVE");
   // Takes the lock before anything is read: two processes that had both read would wait for each other.
   // Prepared, for Deno says nothing of SQLite's result when `exec` fails.
   db.prepare("BEGIN EXCLUSIVE").run();
@@ -147,14 +160,19 @@ function refusal(path: string, thrown: unknown, isOpen: boolean): FlotillaError 
   const refused = (code: ErrorCode, reason: string): FlotillaError =>
     new FlotillaError(code, `${action}: ${reason}`, { cause: thrown });
   if (thrown instanceof FlotillaError) return refused(thrown.code, thrown.message);
+  if (isBusy(thrown)) return refused("invalid-option", "another process is using it");
   const result = resultOf(thrown);
-  if (result === BUSY || result === LOCKED) return refused("invalid-option", "another process is using it");
   // Without a result it is a value that no JavaScript number can be; `ERROR` is a table or column that is not there.
   const isDamage = result === undefined ? isOpen : [ERROR, CORRUPT, NOT_A_DATABASE].includes(result);
   if (isDamage) {
     return refused("malformed", `it is damaged or no database: ${reasonOf(thrown)}`);
   }
   return refused("invalid-option", `it cannot be read and written: ${reasonOf(thrown)}`);
+}
+
+function isBusy(thrown: unknown): boolean {
+  const result = resultOf(thrown);
+  return result === BUSY || result === LOCKED;
 }
 
 /** SQLite's own code of an error that `node:sqlite` threw. */
