@@ -93,6 +93,7 @@ export const scenarios = {
       "test/transports/redis_faults.test.ts",
       "test/transports/redis_http_faults.test.ts",
       "test/transports/rabbitmq_faults.test.ts",
+      "test/transports/hybrid_faults.test.ts",
     ],
   },
   leaving: {

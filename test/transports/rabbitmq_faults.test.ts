@@ -1,33 +1,21 @@
-/** Clusters over RabbitMQ, and over both brokers, while RabbitMQ and what leads to it is harmed, in real time. */
+/** Clusters over RabbitMQ while it is harmed, in real time. */
 import { afterAll, beforeAll, describe } from "bun:test";
 import { sleep, systemClock } from "../../src/lib/clock.ts";
 import { type Fault, survivesElections, survivesFaults } from "../support/broker_faults.ts";
-import { demandRabbitMq, type RabbitMq } from "../support/rabbitmq.ts";
-import { demandRedis, type Redis, withoutBrokers } from "../support/redis.ts";
-import { type Relay, startRelay } from "../support/tcp_relay.ts";
+import { demandRabbitMq, type RabbitMq, withoutBrokers } from "../support/rabbitmq.ts";
 
 const START_MS = 120_000;
 
 describe.skipIf(withoutBrokers)("RabbitMQ", () => {
-  let rabbitMq: RabbitMq, redis: Redis, relay: Relay;
+  let rabbitMq: RabbitMq;
   beforeAll(async () => {
-    [rabbitMq, redis] = await Promise.all([demandRabbitMq(), demandRedis()]);
-    relay = await startRelay(rabbitMq.port);
+    rabbitMq = await demandRabbitMq();
   }, START_MS);
   afterAll(async () => {
-    await relay?.[Symbol.asyncDispose]();
-    await redis?.[Symbol.asyncDispose]();
     await rabbitMq?.[Symbol.asyncDispose]();
   }, START_MS);
 
   const overTcp = () => ({ transportType: "rabbitmq", rabbitMQConnectionString: rabbitMq.url }) as const;
-  const overRelay = () => ({ transportType: "rabbitmq", rabbitMQConnectionString: relay.url }) as const;
-  const hybrid = () =>
-    ({
-      transportType: "hybrid",
-      redisConnectionString: redis.url,
-      rabbitMQConnectionString: rabbitMq.url,
-    }) as const;
 
   const evaluate = (erlang: string) => async () => void await rabbitMq.control("eval", erlang);
   const killed: Fault = { what: "is killed and started again", harm: () => rabbitMq.restart() };
@@ -67,21 +55,4 @@ describe.skipIf(withoutBrokers)("RabbitMQ", () => {
     },
   ]);
   survivesElections("rabbitmq", overTcp, killed);
-
-  survivesFaults("rabbitmq by a WebSocket", overRelay, [
-    { what: "is cut off by the relay", harm: () => relay.cut() },
-  ]);
-
-  survivesFaults("hybrid", hybrid, [
-    killed,
-    {
-      what: "for discovery stands still for five seconds",
-      async harm() {
-        redis.pause();
-        await sleep(systemClock, 5_000);
-        redis.resume();
-      },
-    },
-  ]);
-  survivesElections("hybrid", hybrid, killed);
 });
