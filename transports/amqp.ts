@@ -31,7 +31,12 @@ export async function openAmqp(
 ): Promise<BrokerConnection> {
   let over: string | undefined;
   const lost = (reason: string): void => events.lost(over ??= reason);
-  const client = await openAmqpClient(openPipe, login, lost, signal);
+  // Only while it opens: later on there is time for a goodbye.
+  const opening = new AbortController();
+  const giveUp = (): void => opening.abort(signal.reason);
+  signal.addEventListener("abort", giveUp, { once: true });
+  if (signal.aborted) giveUp();
+  const client = await openAmqpClient(openPipe, login, lost, opening.signal);
   try {
     const channel = await client.channel();
     channel.onerror = lost;
@@ -53,6 +58,7 @@ export async function openAmqp(
     // Somebody has deleted the queue.
     consumer.wait().catch((thrown) => lost(reasonOf(thrown)));
     signal.throwIfAborted();
+    signal.removeEventListener("abort", giveUp);
     return {
       async publish(name: string, message: Bytes) {
         await channel.basicPublish(EXCHANGE, name, message, {}, true);

@@ -81,11 +81,11 @@ export async function openAmqpClient(
       if (this.#over) return;
       this.#over = true;
       this.closed = true;
+      lost(reason);
       const error = new FlotillaError("node-lost", reason);
       this.connectPromise?.[1](error);
       this.closePromise?.[1](error);
       for (const channel of this.channels) channel?.setClosed(error);
-      lost(reason);
     }
 
     /** Hands whole frames over. What throws comes from bytes that are no AMQP. */
