@@ -26,37 +26,38 @@ export interface MeshKind {
 
 const SECRET = "known to all";
 
-/** Whoever uses these imports `support/redis.ts`, too, and skips by `withoutBrokers`. */
-export const MESHES: readonly MeshKind[] = [
-  {
-    name: "ws",
-    isBroker: false,
-    open: () =>
-      Promise.resolve({
-        options: (peers) => ({ nodes: peers.map(({ url }) => url), secret: SECRET }),
-        flags: (peers) => ["--nodes", peers.map(({ url }) => url).join(","), "--secret", SECRET],
-        [Symbol.asyncDispose]: () => Promise.resolve(),
+export const WS_MESH: MeshKind = {
+  name: "ws",
+  isBroker: false,
+  open: () =>
+    Promise.resolve({
+      options: (peers) => ({ nodes: peers.map(({ url }) => url), secret: SECRET }),
+      flags: (peers) => ["--nodes", peers.map(({ url }) => url).join(","), "--secret", SECRET],
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    }),
+};
+
+const REDIS_MESH: MeshKind = {
+  name: "redis",
+  isBroker: true,
+  async open() {
+    const redis = await demandRedis();
+    const ids = (peers: readonly MeshPeer[]): string[] => peers.map(({ nodeId }) => nodeId);
+    return {
+      options: (peers) => ({
+        transportType: "redis",
+        redisConnectionString: redis.url,
+        nodes: ids(peers),
+        secret: SECRET,
       }),
+      flags: (peers) => [
+        ...["--transport", "redis", "--redis", redis.url, "--secret", SECRET],
+        ...["--nodes", ids(peers).join(",")],
+      ],
+      [Symbol.asyncDispose]: () => redis[Symbol.asyncDispose](),
+    };
   },
-  {
-    name: "redis",
-    isBroker: true,
-    async open() {
-      const redis = await demandRedis();
-      const ids = (peers: readonly MeshPeer[]): string[] => peers.map(({ nodeId }) => nodeId);
-      return {
-        options: (peers) => ({
-          transportType: "redis",
-          redisConnectionString: redis.url,
-          nodes: ids(peers),
-          secret: SECRET,
-        }),
-        flags: (peers) => [
-          ...["--transport", "redis", "--redis", redis.url, "--secret", SECRET],
-          ...["--nodes", ids(peers).join(",")],
-        ],
-        [Symbol.asyncDispose]: () => redis[Symbol.asyncDispose](),
-      };
-    },
-  },
-];
+};
+
+/** Whoever uses these imports `support/redis.ts`, too, and skips by `withoutBrokers`. */
+export const MESHES: readonly MeshKind[] = [WS_MESH, REDIS_MESH];
