@@ -11,22 +11,40 @@ const PLAIN_SHARE = 1 / 3;
 const PATIENCE_MS = 150_000;
 const BACK_MS = 20_000;
 
-type Choose = (leader: LeavingNode, followers: readonly LeavingNode[]) => LeavingNode | undefined;
-const theLeader: Choose = (leader) => leader;
-const aFollower: Choose = (_, followers) => followers[0];
-const anotherFollower: Choose = (_, followers) => followers[1];
+interface Case {
+  readonly name: string;
+  readonly leaves: "the leader" | "a follower";
+  /** Else whoever of the others leads then, to whom clients are sent. */
+  readonly killsItself: boolean;
+  /** When some clients have moved; else as soon as it leaves. */
+  readonly midway: boolean;
+}
 
-/** Who leaves, who is killed, and after how many clients have gone. */
-const CASES: readonly [string, Choose, Choose, boolean][] = [
-  ["the leader leaves and is killed before anybody has moved", theLeader, theLeader, false],
-  ["a follower leaves and is killed when some have moved", aFollower, aFollower, true],
-  ["a follower leaves and the leader, whom clients are sent to, is killed", aFollower, theLeader, true],
-  [
-    "a follower leaves and another one, whom clients are sent to, is killed",
-    aFollower,
-    anotherFollower,
-    true,
-  ],
+const CASES: readonly Case[] = [
+  {
+    name: "the leader is killed as soon as it leaves",
+    leaves: "the leader",
+    killsItself: true,
+    midway: false,
+  },
+  {
+    name: "the one that leads after the leader, who leaves, is killed",
+    leaves: "the leader",
+    killsItself: false,
+    midway: true,
+  },
+  {
+    name: "a follower is killed while its clients move",
+    leaves: "a follower",
+    killsItself: true,
+    midway: true,
+  },
+  {
+    name: "the leader is killed while a follower leaves",
+    leaves: "a follower",
+    killsItself: false,
+    midway: true,
+  },
 ];
 
 for (const mesh of MESHES) {
@@ -37,17 +55,18 @@ for (const mesh of MESHES) {
     }, PATIENCE_MS);
     afterAll(() => fleet[Symbol.asyncDispose]());
 
-    for (const [name, chooseLeaving, chooseKilled, whenMoved] of CASES) {
+    for (const { name, leaves, killsItself, midway } of CASES) {
       test(`${name}, no client is without a way back, and no node waits for ever`, async () => {
         await fleet.connect(CLIENTS, PLAIN_SHARE);
         const leader = await fleet.leader();
-        const leaving = chooseLeaving(leader, fleet.others(leader)) as LeavingNode;
-        const killed = chooseKilled(leader, fleet.others(leader)) as LeavingNode;
+        const leaving = leaves === "the leader" ? leader : fleet.others(leader)[0] as LeavingNode;
+        await connectDeserter(leaving);
         fleet.send();
         leaving.child.signal("SIGTERM");
-        if (whenMoved) {
-          await until("some have moved", () => fleet.countOn([leaving]) < CLIENTS / 3, BACK_MS);
-        } else await until("it leaves", () => leaving.isLeaving());
+        if (!midway) await until("it leaves", () => leaving.isLeaving());
+        const killed = killsItself ? leaving : await fleet.leader(fleet.others(leaving));
+        if (midway) await until("some have moved", () => fleet.countOn([leaving]) < CLIENTS / 3, BACK_MS);
+        expect(leaving.runs).toBe(true);
         await killed.kill();
         if (killed !== leaving) await leaving.left();
         // Who was sent to a node that is gone goes home, so home must be there again.
@@ -63,4 +82,10 @@ for (const mesh of MESHES) {
       }, PATIENCE_MS);
     }
   });
+}
+
+/** A client that never comes back: for that reason a node is leaving for some seconds yet when the others have moved. */
+async function connectDeserter({ url }: LeavingNode): Promise<void> {
+  const deserter = new WebSocket(`${url}/ws?id=deserter`);
+  await new Promise((resolve) => deserter.addEventListener("open", resolve));
 }

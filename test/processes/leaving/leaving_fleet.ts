@@ -147,14 +147,12 @@ export class LeavingFleet implements AsyncDisposable {
     }, START_MS);
   }
 
-  /** Resolves with whom all nodes call their leader. */
-  async leader(): Promise<LeavingNode> {
+  /** Resolves with the one of `nodes` whom all of them call their leader. */
+  async leader(nodes: readonly LeavingNode[] = this.nodes): Promise<LeavingNode> {
     let leader: LeavingNode | undefined;
     await until("all nodes have one leader", async () => {
-      const ids = new Set(
-        (await Promise.all(this.nodes.map((node) => node.view()))).map((view) => view.leaderId),
-      );
-      leader = this.nodes.find(({ nodeId }) => ids.size === 1 && ids.has(nodeId));
+      const ids = new Set((await Promise.all(nodes.map((node) => node.view()))).map((view) => view.leaderId));
+      leader = nodes.find(({ nodeId }) => ids.size === 1 && ids.has(nodeId));
       return leader !== undefined;
     }, START_MS);
     return leader as LeavingNode;
