@@ -101,7 +101,9 @@ export const scenarios = {
     files: [
       "test/cluster/drain.test.ts",
       "test/client/moving.test.ts",
+      "test/client/moving_page.mixed.test.ts",
       "test/processes/leaving/rolling.mixed.test.ts",
+      "test/processes/leaving/killed.mixed.test.ts",
     ],
   },
   processes: {

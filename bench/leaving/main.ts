@@ -8,6 +8,7 @@ import { loadavg } from "node:os";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { type Account, LeavingFleet, type LeavingNode } from "../../test/processes/leaving/leaving_fleet.ts";
+import { WS_MESH } from "../../test/support/meshes.ts";
 import { RUNTIMES } from "../../test/support/runtimes.ts";
 import { until } from "../../test/support/until.ts";
 import { wholeNumber } from "../support/arguments.ts";
@@ -33,7 +34,7 @@ interface Leaving {
 const { values } = parseArgs({ options: { clients: { type: "string", default: "10000" } } });
 const clients = wholeNumber("--clients", values.clients);
 
-await using fleet = await LeavingFleet.start(RUNTIMES);
+await using fleet = await LeavingFleet.start(WS_MESH, RUNTIMES);
 await fleet.connect(clients);
 console.log(`${clients} clients on ${fleet.nodes.length} nodes`);
 fleet.send(TRAFFIC);

@@ -19,8 +19,8 @@ export const systemClock: Clock = {
   now: () => performance.now(),
   wallTime: () => Date.now(),
   timer(delayMs, fire) {
-    if (delayMs === 0) {
-      // A timeout of 0 takes a millisecond or two; an immediate only lets pending I/O go first.
+    // A timeout of 0 takes a millisecond or two; an immediate, which browsers have not, only lets pending I/O go first.
+    if (delayMs === 0 && typeof setImmediate === "function") {
       const id = setImmediate(fire);
       return { cancel: () => clearImmediate(id) };
     }

@@ -1,10 +1,13 @@
-/** Clients of the SDK and a node that leaves, over real sockets. */
-import { afterEach, describe, expect, test } from "bun:test";
+/** Clients and a node that leaves, over real sockets: those of the SDK, and any other. */
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { createCluster, type Listener, type ServableCluster, serve } from "../../mod.ts";
 import { connect } from "../../src/client/connect.ts";
 import type { FlotillaClient } from "../../src/client/contract.ts";
 import { freePort } from "../support/free_port.ts";
+import { type Mesh, MESHES } from "../support/meshes.ts";
+import { withoutBrokers } from "../support/redis.ts";
 import { until } from "../support/until.ts";
+import { RawClient } from "../server/raw_client.ts";
 
 const PATIENCE_MS = 20_000;
 
@@ -14,18 +17,26 @@ interface Node {
   readonly url: string;
 }
 
+let mesh: Mesh;
 const nodes: Node[] = [];
+const raw: RawClient[] = [];
 const clients: FlotillaClient[] = [];
 afterEach(async () => {
   for (const client of clients.splice(0)) client.close();
+  for (const client of raw.splice(0)) client.destroy();
   for (const { cluster, listener } of nodes.splice(0)) {
     await cluster.shutdown({ force: true });
     await listener.close();
   }
+  await mesh[Symbol.asyncDispose]();
 });
 
 async function startNode(nodeId: string): Promise<Node> {
-  const cluster = createCluster({ nodeId, nodes: nodes.map(({ url }) => url), raft: false });
+  const cluster = createCluster({
+    nodeId,
+    ...mesh.options(nodes.map(({ cluster, url }) => ({ nodeId: cluster.nodeId, url }))),
+    raft: false,
+  });
   const listener = await serve(cluster, {
     port: 0,
     onMessage: (connectionId, data) => void heard.push(`${nodeId} ${connectionId} ${String(data)}`),
@@ -68,7 +79,16 @@ async function connectTo(
   return client;
 }
 
-describe("a client of a node that leaves", () => {
+for (const { name, isBroker, open } of MESHES) {
+  describe.skipIf(isBroker && withoutBrokers)(`of nodes over ${name}, a client of one that leaves`, () => {
+    beforeEach(async () => {
+      mesh = await open();
+    }, PATIENCE_MS);
+    clientsThatMove();
+  });
+}
+
+function clientsThatMove(): void {
   test("goes where it is sent, keeps its id, and what it sends meanwhile arrives in order", async () => {
     const [a, b] = await threeNodes();
     const events: string[] = [];
@@ -105,7 +125,7 @@ describe("a client of a node that leaves", () => {
     await leaving;
     expect(["node-lost", "closed"]).toContain((await streaming).outcome);
     await until("the other is back, too", () => slow.connected && slow.nodeId !== "b");
-    expect(a.cluster.view().connections.total).toBe(2);
+    await until("the cluster has them, each once", () => a.cluster.view().connections.total === 2);
   }, PATIENCE_MS);
 
   test(
@@ -153,4 +173,38 @@ describe("a client of a node that leaves", () => {
     expect(await other.closed).toEqual({ code: 1000, reason: "enough" });
     expect(other.send("anybody there?")).toBe(false);
   }, PATIENCE_MS);
-});
+
+  test("that is any WebSocket follows the redirect word for word and has the same id there", async () => {
+    const three = await threeNodes();
+    const [a] = three;
+    const ids = ["plain", "märchen & co=1"];
+    for (const id of ids) {
+      raw.push(await RawClient.connect(a.listener.port, `/ws?id=${encodeURIComponent(id)}`));
+    }
+    await until(
+      "all nodes know them",
+      () => three.every(({ cluster }) => ids.every((id) => cluster.getConnectionNodeId(id) === "a")),
+    );
+    const leaving = a.cluster.shutdown();
+    await until("all are told to go", () => raw.every((client) => client.closeFrame() !== undefined));
+    const followed = await Promise.all(raw.map(async (client, at) => {
+      const { code, reason } = client.closeFrame() as { code: number; reason: string };
+      client.sendClose(code);
+      expect(code).toBe(1001);
+      const { redirect } = JSON.parse(reason) as { redirect: string };
+      const target = three.find(({ url }) => redirect.startsWith(`${url}/`))?.cluster.nodeId;
+      const third = three.find(({ cluster: { nodeId } }) => nodeId !== "a" && nodeId !== target)?.cluster;
+      const socket = new WebSocket(redirect);
+      const heardHere: unknown[] = [];
+      socket.addEventListener("message", ({ data }) => void heardHere.push(data));
+      const id = ids[at] as string;
+      await until("a third node knows where it is", () => third?.getConnectionNodeId(id) === target);
+      expect(await third?.deliver([id], `hello, ${id}`)).toEqual(new Map([[id, "delivered"]]));
+      await until("it is heard", () => heardHere.length > 0);
+      return { socket, heardHere };
+    }));
+    expect(followed.map(({ heardHere }) => heardHere)).toEqual(ids.map((id) => [`hello, ${id}`]));
+    expect(await leaving).toMatchObject({ moved: 2, refused: 0, timedOut: 0 });
+    for (const { socket } of followed) socket.close();
+  }, PATIENCE_MS);
+}

@@ -1,24 +1,38 @@
-/** Real nodes that come and go, clients of the SDK that follow them, and numbered messages to all of these. */
-import { type Cluster, connect, createCluster, type FlotillaClient, type Outcome } from "../../../mod.ts";
+/** Real nodes that come and go, clients that follow them, and numbered messages to all of these. */
+import { type Cluster, type ClusterView, createCluster, type Outcome } from "../../../mod.ts";
 import { type Child, startChild } from "../../support/child.ts";
 import { freePort } from "../../support/free_port.ts";
+import type { Mesh, MeshKind, MeshPeer } from "../../support/meshes.ts";
 import { commandFor, ROOT, type Runtime } from "../../support/runtimes.ts";
 import { until } from "../../support/until.ts";
+import { type Follower, PlainFollower, SdkFollower, type Told } from "./followers.ts";
 
 /** Clients that connect at once. */
 const CONNECTING = 100;
 const START_MS = 20_000;
+/** The 30 s that a node has by default for leaving, and a little. */
+const LEAVES_MS = 40_000;
+/** No test is longer. */
+const ENDS_MS = 300_000;
 
-export class LeavingNode {
-  readonly name: string;
+export class LeavingNode implements MeshPeer {
+  readonly nodeId: string;
   readonly runtime: Runtime;
   readonly port: number;
+  readonly #mesh: Mesh;
   #child: Child | undefined;
+  #runs = false;
 
-  constructor(name: string, runtime: Runtime, port: number) {
-    this.name = name;
+  constructor(nodeId: string, runtime: Runtime, port: number, mesh: Mesh) {
+    this.nodeId = nodeId;
     this.runtime = runtime;
     this.port = port;
+    this.#mesh = mesh;
+  }
+
+  /** Its process has not ended. */
+  get runs(): boolean {
+    return this.#runs;
   }
 
   get url(): string {
@@ -26,51 +40,51 @@ export class LeavingNode {
   }
 
   get child(): Child {
-    if (this.#child === undefined) throw new Error(`${this.name} does not run`);
+    if (this.#child === undefined) throw new Error(`${this.nodeId} does not run`);
     return this.#child;
   }
 
   async start(peers: readonly LeavingNode[]): Promise<void> {
-    const nodes = peers.map(({ url }) => url).join(",");
-    const args = ["--id", this.name, "--port", String(this.port), "--nodes", nodes];
+    const args = ["--id", this.nodeId, "--port", String(this.port), ...this.#mesh.flags(peers)];
     this.#child = startChild(...commandFor(this.runtime, `${ROOT}/examples/node.ts`, args));
     await this.child.waitFor(/^listening on/m, START_MS);
+    this.#runs = true;
+    const ended = (): void => void (this.#runs = false);
+    this.child.ended(ENDS_MS).then(ended, ended);
+  }
+
+  /** Whether it says that no client should be sent there. */
+  async isLeaving(): Promise<boolean> {
+    return (await fetch(`http://127.0.0.1:${this.port}/readyz`)).status === 503;
+  }
+
+  async view(): Promise<ClusterView> {
+    return await (await fetch(`http://127.0.0.1:${this.port}/api/cluster`)).json() as ClusterView;
+  }
+
+  /** Writes to the replicated state through this node; the status of the answer. */
+  async write(key: string, value: string): Promise<number> {
+    const url = `http://127.0.0.1:${this.port}/api/state/${key}`;
+    return (await fetch(url, { method: "PUT", body: value })).status;
   }
 
   /** Sends SIGTERM; resolves with how long it took to leave. */
   async leave(): Promise<number> {
     const startedAt = performance.now();
     this.child.signal("SIGTERM");
-    const { code, output } = await this.child.ended(60_000);
-    if (code !== 0) throw new Error(`${this.name} ended with ${code}:\n${output}`);
+    await this.left();
     return performance.now() - startedAt;
   }
-}
 
-/** One client, and what it has got. */
-class Follower {
-  readonly id: string;
-  readonly received: number[] = [];
-  /** The longest it was without a connection, in ms. */
-  worstGapMs = 0;
-  client: FlotillaClient | undefined;
-  #lostAt = 0;
-
-  constructor(id: string) {
-    this.id = id;
+  /** Resolves when it, who was told to leave, has ended in good order. */
+  async left(): Promise<void> {
+    const { code, output } = await this.child.ended(LEAVES_MS);
+    if (code !== 0) throw new Error(`${this.nodeId} ended with ${code}:\n${output}`);
   }
 
-  async connect(url: string): Promise<void> {
-    const client = await connect(`${url}/ws?id=${this.id}`, {
-      reconnectDelayMs: 100,
-      reconnectDelayMsMax: 1_000,
-    });
-    this.client = client;
-    client.on("message", (data) => void this.received.push(Number(data)));
-    client.on("disconnect", () => void (this.#lostAt = performance.now()));
-    client.on("reconnect", () => {
-      this.worstGapMs = Math.max(this.worstGapMs, performance.now() - this.#lostAt);
-    });
+  async kill(): Promise<void> {
+    this.child.signal("SIGKILL");
+    await this.child.ended();
   }
 }
 
@@ -83,33 +97,42 @@ export interface Account {
   readonly repeated: number;
   readonly reordered: number;
   readonly worstGapMs: number;
+  /** Clients to whom a last message was not delivered. */
+  readonly unreached: number;
 }
 
 export class LeavingFleet implements AsyncDisposable {
   readonly nodes: readonly LeavingNode[];
+  /** What plain clients were told by nodes that left; false: it named no other node that ran. */
+  readonly told: (Told & { readonly isRight: boolean })[] = [];
+  readonly #mesh: Mesh;
   readonly #followers: Follower[] = [];
   /** In this process: it routes, and has no clients. */
   readonly #router: Cluster;
   /** By client, by number. */
   readonly #outcomes = new Map<string, Map<number, Outcome>>();
   #next = 0;
+  /** That there have ever been. */
+  #clients = 0;
   #sending: ReturnType<typeof setInterval> | undefined;
   #underWay = 0;
 
-  private constructor(nodes: readonly LeavingNode[], router: Cluster) {
+  private constructor(mesh: Mesh, nodes: readonly LeavingNode[], router: Cluster) {
+    this.#mesh = mesh;
     this.nodes = nodes;
     this.#router = router;
   }
 
-  static async start(runtimes: readonly Runtime[]): Promise<LeavingFleet> {
+  static async start(kind: MeshKind, runtimes: readonly Runtime[]): Promise<LeavingFleet> {
+    const mesh = await kind.open();
     const nodes: LeavingNode[] = [];
     for (const [index, runtime] of runtimes.entries()) {
-      nodes.push(new LeavingNode(`${runtime}-${index}`, runtime, await freePort()));
+      nodes.push(new LeavingNode(`${runtime}-${index}`, runtime, await freePort(), mesh));
     }
     await Promise.all(nodes.map((node) => node.start(nodes.filter((other) => other !== node))));
-    const router = createCluster({ nodeId: "router", nodes: nodes.map(({ url }) => url), raft: false });
+    const router = createCluster({ nodeId: "router", ...mesh.options(nodes), raft: false });
     await router.start();
-    const fleet = new LeavingFleet(nodes, router);
+    const fleet = new LeavingFleet(mesh, nodes, router);
     await fleet.whole();
     return fleet;
   }
@@ -120,35 +143,70 @@ export class LeavingFleet implements AsyncDisposable {
       const up = this.#router.view().nodes.filter(({ status }) => status === "up").map(({ nodeId }) =>
         nodeId
       );
-      return this.nodes.every(({ name }) => up.includes(name));
+      return this.nodes.every(({ nodeId }) => up.includes(nodeId));
     }, START_MS);
+  }
+
+  /** Resolves with the one of `nodes` whom all of them call their leader. */
+  async leader(nodes: readonly LeavingNode[] = this.nodes): Promise<LeavingNode> {
+    let leader: LeavingNode | undefined;
+    await until("all nodes have one leader", async () => {
+      const ids = new Set((await Promise.all(nodes.map((node) => node.view()))).map((view) => view.leaderId));
+      leader = nodes.find(({ nodeId }) => ids.size === 1 && ids.has(nodeId));
+      return leader !== undefined;
+    }, START_MS);
+    return leader as LeavingNode;
   }
 
   others(node: LeavingNode): LeavingNode[] {
     return this.nodes.filter((other) => other !== node);
   }
 
-  /** `count` clients, spread over all nodes, whom the router knows. */
-  async connect(count: number): Promise<void> {
+  /** `count` clients, spread over all nodes, whom the router knows; `plainShare` of them are any WebSockets. */
+  async connect(count: number, plainShare: number = 0): Promise<void> {
+    const first = this.#clients;
+    this.#clients += count;
     for (let from = 0; from < count; from += CONNECTING) {
       await Promise.all(Array.from({ length: Math.min(CONNECTING, count - from) }, async (_, offset) => {
-        const follower = new Follower(`client-${from + offset}`);
+        const index = first + from + offset;
+        const isPlain = from + offset < count * plainShare;
+        const follower = isPlain
+          ? new PlainFollower(`plain-${index}`, (told) => this.#note(told))
+          : new SdkFollower(`client-${index}`);
         this.#followers.push(follower);
-        await follower.connect((this.nodes[(from + offset) % this.nodes.length] as LeavingNode).url);
+        await follower.connect((this.nodes[index % this.nodes.length] as LeavingNode).url);
       }));
     }
     await until("the router knows all clients", () => this.countOn(this.nodes) === count, START_MS);
   }
 
+  /** Until there are none any more; what has been sent to them is forgotten. */
+  async disconnect(): Promise<void> {
+    for (const follower of this.#followers.splice(0)) follower.close();
+    this.#outcomes.clear();
+    await until("the router knows no client", () => this.countOn(this.nodes) === 0, START_MS);
+  }
+
   /** Clients on these nodes, as the router knows. */
   countOn(nodes: readonly LeavingNode[]): number {
     const counts = this.#router.view().nodes;
-    return counts.filter(({ nodeId }) => nodes.some(({ name }) => name === nodeId))
+    return counts.filter(({ nodeId }) => nodes.some((node) => node.nodeId === nodeId))
       .reduce((sum, { connections }) => sum + connections, 0);
   }
 
+  /** Whether a message to each client is delivered now. */
+  async reachesAll(): Promise<boolean> {
+    const outcomes = await this.#router.deliver(this.#followers.map(({ id }) => id), "-2");
+    return [...outcomes.values()].every((outcome) => outcome === "delivered");
+  }
+
   get connected(): number {
-    return this.#followers.filter(({ client }) => client?.connected === true).length;
+    return this.#followers.filter(({ connected }) => connected).length;
+  }
+
+  #note(told: Told): void {
+    const isRight = told.to !== told.from && this.nodes.some(({ url, runs }) => url === told.to && runs);
+    this.told.push({ ...told, isRight });
   }
 
   /** Begins to send numbered messages: each client gets one every `rounds` × `everyMs`. */
@@ -195,13 +253,15 @@ export class LeavingFleet implements AsyncDisposable {
         if (outcome === "delivered" && !got.has(number)) falselyDelivered++;
       }
     }
-    return { messages: this.#next, outcomes, falselyDelivered, repeated, reordered, worstGapMs };
+    const unreached = [...last.values()].filter((outcome) => outcome !== "delivered").length;
+    return { messages: this.#next, outcomes, falselyDelivered, repeated, reordered, worstGapMs, unreached };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#sending);
-    for (const { client } of this.#followers) client?.close();
+    for (const follower of this.#followers) follower.close();
     await this.#router.shutdown({ force: true });
     await Promise.all(this.nodes.map(({ child }) => child.kill()));
+    await this.#mesh[Symbol.asyncDispose]();
   }
 }
