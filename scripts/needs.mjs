@@ -6,18 +6,22 @@ import process from "node:process";
 import { root } from "./install.mjs";
 
 /**
- * A test file that imports `support` needs the program, which is in the Debian package of the same name;
+ * A test file that imports one of `supports` needs the program, which is in the Debian package of the same name;
  * `at` says where it is, if it cannot be asked for its version; `named` is the environment variable that may name another one. `--without-...` skips what needs it.
  */
 const NEEDS = [
   {
-    support: "support/rabbitmq.ts",
+    supports: ["support/rabbitmq.ts", "support/broker_ways.ts"],
     program: "rabbitmq-server",
     at: "/usr/lib/rabbitmq/bin/rabbitmq-server",
     kind: "brokers",
   },
-  { support: "support/redis.ts", program: "redis-server", kind: "brokers" },
-  { support: "support/browser.ts", program: "chromium", named: "CHROMIUM_PATH", kind: "browser" },
+  {
+    supports: ["support/redis.ts", "support/broker_ways.ts"],
+    program: "redis-server",
+    kind: "brokers",
+  },
+  { supports: ["support/browser.ts"], program: "chromium", named: "CHROMIUM_PATH", kind: "browser" },
 ];
 
 /** How tests hear what is to be skipped. */
@@ -36,13 +40,16 @@ export const withoutEnv = (kinds) => Object.fromEntries(kinds.map((kind) => [VAR
 
 const runs = (program) => spawnSync(program, ["--version"], { stdio: "ignore" }).status === 0;
 
-const imports = (file, support) => readFileSync(join(root, file), "utf8").includes(`/${support}"`);
+const imports = (file, supports) => {
+  const text = readFileSync(join(root, file), "utf8");
+  return supports.some((support) => text.includes(`/${support}"`));
+};
 
 /** Makes sure that what `files` need is there, but for the kinds `without`. Throws an Error for people to read. */
 export function installNeeded(files, without = []) {
-  for (const { support, program, at, named, kind } of NEEDS) {
+  for (const { supports, program, at, named, kind } of NEEDS) {
     const isThere = () => at === undefined ? runs(program) : existsSync(at);
-    if (without.includes(kind) || !files.some((file) => imports(file, support))) continue;
+    if (without.includes(kind) || !files.some((file) => imports(file, supports))) continue;
     const skip = `skip what needs it: npm test -- --without-${kind}`;
     const other = named === undefined ? undefined : process.env[named];
     if (other !== undefined) {

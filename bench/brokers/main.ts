@@ -45,7 +45,7 @@ const names = values.contenders.split(",");
 
 await using redis = await demandRedis();
 await using rabbitMq = await demandRabbitMq();
-await using relay = await startRelay(rabbitMq.port);
+await using relay = await startRelay(rabbitMq.url);
 const http = await startUpstashServer({ port: 0, redis: redis.url, token: "T" });
 const setup: Setup = {
   redisUrl: redis.url,

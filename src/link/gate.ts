@@ -62,7 +62,7 @@ export class Gate {
     if (!this.#within(this.#openings, known ? from : STRANGERS)) return undefined;
     const opened = await openHandshake(this.#context.keys, packet);
     if (typeof opened === "string") {
-      this.#refuse(from, opened, path);
+      this.#refuse(from, opened, packet[1], path);
       return undefined;
     }
     const { message } = opened;
@@ -87,8 +87,7 @@ export class Gate {
       this.#context.stats.dropped.malformed++;
       return;
     }
-    const versions = { itsVersion: packet[1], ourVersion: PROTOCOL_VERSION };
-    this.#warn("a node refuses this one", from, reason, versions);
+    this.#warn("a node refuses this one", from, reason, packet[1]);
   }
 
   #within<Key>(limit: RateLimit<Key>, key: Key): boolean {
@@ -97,9 +96,14 @@ export class Gate {
     return false;
   }
 
-  #refuse(from: string, reason: RefusalReason, path: Path | undefined): void {
+  #refuse(
+    from: string,
+    reason: RefusalReason,
+    itsVersion: number | undefined,
+    path: Path | undefined,
+  ): void {
     this.#context.stats.refused[reason]++;
-    this.#warn("refused a node", from, reason, {});
+    this.#warn("refused a node", from, reason, itsVersion);
     this.#context.send(from, Uint8Array.of(PACKET.refuse, PROTOCOL_VERSION, REFUSALS.indexOf(reason)), path);
   }
 
@@ -107,9 +111,9 @@ export class Gate {
     message: string,
     peer: string,
     reason: RefusalReason,
-    fields: Record<string, number | undefined>,
+    itsVersion: number | undefined,
   ): void {
     if (!this.#logLines.allows(`${message} ${peer} ${reason}`, this.#context.clock.now())) return;
-    this.#context.logger.warn(message, { peer, reason, ...fields });
+    this.#context.logger.warn(message, { peer, reason, itsVersion, ourVersion: PROTOCOL_VERSION });
   }
 }

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import type { Bytes } from "../../src/lib/bytes.ts";
 import type { Logger } from "../../src/lib/logger.ts";
 import { MESSAGES } from "../../src/link/contract.ts";
-import { PACKET } from "../../src/link/packet.ts";
+import { PACKET, PROTOCOL_VERSION } from "../../src/link/packet.ts";
 import { met, numbered, numberOf, SimLinks, TEST_PORT } from "../support/sim_links.ts";
 
 function recordingLogger(lines: string[]): Logger {
@@ -34,9 +34,10 @@ describe("the handshake", () => {
     }
   });
 
-  test("a packet of another protocol version is refused as such", async () => {
+  test("a packet of another protocol version is refused as such, and both versions are in the log", async () => {
     const sim = new SimLinks(2);
-    const a = sim.node("a");
+    const lines: string[] = [];
+    const a = sim.node("a", {}, recordingLogger(lines));
     await sim.start(a);
     const answers: Bytes[] = [];
     sim.hub.tap(({ to, packet }) => void (to === "z" && answers.push(packet)));
@@ -46,6 +47,8 @@ describe("the handshake", () => {
     sim.hub.inject("z", "a", other);
     await sim.clock.advance(10);
     expect(a.links.stats().refused["wrong-version"]).toBe(1);
+    const versions = `"itsVersion":99,"ourVersion":${PROTOCOL_VERSION}`;
+    expect(lines.filter((line) => line.startsWith("refused") && line.includes(versions))).toHaveLength(1);
     expect(answers.some((packet) => packet[0] === PACKET.refuse)).toBe(true);
     await sim.stop();
   });

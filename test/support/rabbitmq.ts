@@ -6,7 +6,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { sleep, systemClock } from "../../src/lib/clock.ts";
 import { freePort } from "./free_port.ts";
-import { withoutBrokers } from "./redis.ts";
+import { namedBroker, type SomeBroker, withoutBrokers } from "./redis.ts";
 
 export { withoutBrokers };
 
@@ -19,7 +19,6 @@ const CONTROL = "/usr/lib/rabbitmq/bin/rabbitmqctl";
 
 export interface RabbitMq extends AsyncDisposable {
   readonly url: string;
-  readonly port: number;
   /** Ends it at once, as a crash does, and starts another run on the same port. */
   restart(): Promise<void>;
   /** Lets it stand still, and go on. */
@@ -29,10 +28,10 @@ export interface RabbitMq extends AsyncDisposable {
   control(...words: string[]): Promise<string>;
 }
 
-/** Undefined where RabbitMQ (Debian: `rabbitmq-server`) is not installed. */
-export async function startRabbitMq(): Promise<RabbitMq | undefined> {
+/** Undefined where RabbitMQ (Debian: `rabbitmq-server`) is not installed. Default: any free port. */
+export async function startRabbitMq(atPort?: number): Promise<RabbitMq | undefined> {
   if (!existsSync(SERVER)) return undefined;
-  const port = await freePort();
+  const port = atPort ?? await freePort();
   const folder = mkdtempSync(join(tmpdir(), "rabbitmq-"));
   const env = await environmentFor(folder, port);
   let run = await startIn(env, port);
@@ -45,7 +44,6 @@ export async function startRabbitMq(): Promise<RabbitMq | undefined> {
   };
   return {
     url: `amqp://127.0.0.1:${port}`,
-    port,
     async restart() {
       await end("SIGKILL");
       run = await startIn(env, port);
@@ -73,12 +71,17 @@ function control(words: readonly string[], env: Record<string, string>): Promise
 }
 
 /** For tests, before which `npm test` has installed what is missing. */
-export async function demandRabbitMq(): Promise<RabbitMq> {
-  const found = await startRabbitMq();
+export async function demandRabbitMq(atPort?: number): Promise<RabbitMq> {
+  const found = await startRabbitMq(atPort);
   if (found !== undefined) return found;
   throw new Error(
     "these tests need rabbitmq-server: npm test installs it; npm test -- --without-brokers skips them",
   );
+}
+
+/** The one that RABBITMQ_URL names (`amqp://` or `amqps://`), else one of one's own. */
+export async function someRabbitMq(): Promise<SomeBroker> {
+  return namedBroker("RABBITMQ_URL") ?? await demandRabbitMq();
 }
 
 /** Everything it would keep elsewhere, or listen to on other addresses, is told here. */

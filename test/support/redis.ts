@@ -48,6 +48,22 @@ export async function demandRedis(atPort?: number): Promise<Redis> {
   );
 }
 
+/** A broker that other clusters may use too: it is not harmed, and who is on it takes names of his own. */
+export interface SomeBroker extends AsyncDisposable {
+  readonly url: string;
+}
+
+/** The one that REDIS_URL names, else one of one's own. */
+export async function someRedis(): Promise<SomeBroker> {
+  return namedBroker("REDIS_URL") ?? await demandRedis();
+}
+
+/** What somebody else started, and ends. */
+export function namedBroker(variable: string): SomeBroker | undefined {
+  const url = process.env[variable] ?? "";
+  return url === "" ? undefined : { url, [Symbol.asyncDispose]: () => Promise.resolve() };
+}
+
 interface Run {
   readonly child: ChildProcess;
   readonly ended: Promise<void>;

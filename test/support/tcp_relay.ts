@@ -1,6 +1,9 @@
 /** A WebSocket on loopback whose bytes go to a TCP port and back, as relays before AMQP brokers do. */
 import { connect } from "node:net";
+import { connect as connectTls } from "node:tls";
 import { WebSocketServer } from "ws";
+
+const PORTS = { "amqp:": 5_672, "amqps:": 5_671 } as const;
 
 export interface Relay extends AsyncDisposable {
   readonly url: string;
@@ -8,10 +11,15 @@ export interface Relay extends AsyncDisposable {
   cut(): Promise<void>;
 }
 
-export async function startRelay(port: number): Promise<Relay> {
+/** To the port of an `amqp://` or `amqps://` URL, whose user, password and virtual host are in the relay's too. */
+export async function startRelay(amqpUrl: string): Promise<Relay> {
+  const broker = new URL(amqpUrl);
+  const tls = broker.protocol === "amqps:";
+  const host = broker.hostname, port = Number(broker.port) || PORTS[tls ? "amqps:" : "amqp:"];
   const server = new WebSocketServer({ host: "127.0.0.1", port: 0, perMessageDeflate: false });
   server.on("connection", (webSocket) => {
-    const socket = connect({ host: "127.0.0.1", port, noDelay: true });
+    const socket = tls ? connectTls({ host, port, servername: host }) : connect({ host, port });
+    socket.setNoDelay(true);
     webSocket.on("message", (data: Uint8Array) => void socket.write(data));
     webSocket.on("close", () => socket.destroy());
     webSocket.on("error", () => socket.destroy());
@@ -22,8 +30,11 @@ export async function startRelay(port: number): Promise<Relay> {
   await new Promise((resolve) => server.once("listening", resolve));
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("the relay has no port");
+  const url = new URL(`ws://127.0.0.1:${address.port}/ws/amqp`);
+  [url.username, url.password] = [broker.username, broker.password];
+  if (broker.pathname.length > 1) url.search = `vhost=${broker.pathname.slice(1)}`;
   return {
-    url: `ws://127.0.0.1:${address.port}/ws/amqp`,
+    url: url.href,
     async cut() {
       for (const client of server.clients) client.terminate();
     },

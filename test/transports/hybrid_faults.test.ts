@@ -12,7 +12,7 @@ describe.skipIf(withoutBrokers)("Redis and RabbitMQ", () => {
   let rabbitMq: RabbitMq, redis: Redis, relay: Relay;
   beforeAll(async () => {
     [rabbitMq, redis] = await Promise.all([demandRabbitMq(), demandRedis()]);
-    relay = await startRelay(rabbitMq.port);
+    relay = await startRelay(rabbitMq.url);
   }, START_MS);
   afterAll(async () => {
     await relay?.[Symbol.asyncDispose]();

@@ -4,17 +4,17 @@ import { rabbitMqBroker } from "../../transports/rabbitmq.ts";
 import { redisBroker } from "../../transports/redis.ts";
 import { brokerWorld, onlyOn } from "../support/broker_worlds.ts";
 import { transportConformance } from "../support/conformance.ts";
-import { demandRabbitMq, type RabbitMq } from "../support/rabbitmq.ts";
-import { demandRedis, type Redis, withoutBrokers } from "../support/redis.ts";
+import { someRabbitMq } from "../support/rabbitmq.ts";
+import { type SomeBroker, someRedis, withoutBrokers } from "../support/redis.ts";
 import { type Relay, startRelay } from "../support/tcp_relay.ts";
 
 const START_MS = 120_000;
 
 describe.skipIf(withoutBrokers)("over RabbitMQ", () => {
-  let rabbitMq: RabbitMq, redis: Redis, relay: Relay;
+  let rabbitMq: SomeBroker, redis: SomeBroker, relay: Relay;
   beforeAll(async () => {
-    [rabbitMq, redis] = await Promise.all([demandRabbitMq(), demandRedis()]);
-    relay = await startRelay(rabbitMq.port);
+    [rabbitMq, redis] = await Promise.all([someRabbitMq(), someRedis()]);
+    relay = await startRelay(rabbitMq.url);
   }, START_MS);
   afterAll(async () => {
     await relay?.[Symbol.asyncDispose]();

@@ -4,15 +4,15 @@ import type { Listener } from "../../mod.ts";
 import { redisBroker } from "../../transports/redis.ts";
 import { brokerWorld, onlyOn } from "../support/broker_worlds.ts";
 import { transportConformance } from "../support/conformance.ts";
-import { demandRedis, type Redis, withoutBrokers } from "../support/redis.ts";
+import { type SomeBroker, someRedis, withoutBrokers } from "../support/redis.ts";
 
 const START_MS = 60_000;
 
 describe.skipIf(withoutBrokers)("over Redis", () => {
-  let redis: Redis;
+  let redis: SomeBroker;
   let http: Listener;
   beforeAll(async () => {
-    redis = await demandRedis();
+    redis = await someRedis();
     http = await startUpstashServer({ port: 0, redis: redis.url, token: "T/0=" });
   }, START_MS);
   afterAll(async () => {

@@ -3,15 +3,15 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { utf8 } from "../../src/lib/bytes.ts";
 import type { ClusterOptions } from "../../src/cluster/options.ts";
 import { BrokerCluster } from "../support/broker_cluster.ts";
-import { demandRedis, type Redis, withoutBrokers } from "../support/redis.ts";
+import { type SomeBroker, someRedis, withoutBrokers } from "../support/redis.ts";
 import { until } from "../support/until.ts";
 
 const START_MS = 60_000;
 
 describe.skipIf(withoutBrokers)("nodes over Redis agree on a leader", () => {
-  let redis: Redis;
+  let redis: SomeBroker;
   beforeAll(async () => {
-    redis = await demandRedis();
+    redis = await someRedis();
   }, START_MS);
   afterAll(async () => {
     await redis?.[Symbol.asyncDispose]();
@@ -25,8 +25,9 @@ describe.skipIf(withoutBrokers)("nodes over Redis agree on a leader", () => {
   test.each(ways)("where %s", async (what, options) => {
     await using cluster = new BrokerCluster();
     const settings = { transportType: "redis", redisConnectionString: redis.url, raft: true } as const;
+    const clusterName = `${what} ${crypto.randomUUID()}`;
     for (const nodeId of ["a", "b", "c"]) {
-      await cluster.add(nodeId, { ...settings, clusterName: what, ...options });
+      await cluster.add(nodeId, { ...settings, clusterName, ...options });
     }
     await cluster.whole();
     const one = (): boolean => {
