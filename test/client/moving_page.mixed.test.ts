@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:tes
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Cluster, createCluster, listen, type Listener, serve } from "../../mod.ts";
+import { createCluster, listen, type Listener, type ServableCluster, serve } from "../../mod.ts";
 import { Hono } from "../../src/lib/hono.ts";
 import type { ServerBindings } from "../../src/server/contract.ts";
 import { type BrowserPage, openBrowser, type TestBrowser, withoutBrowser } from "../support/browser.ts";
@@ -37,7 +37,7 @@ async function happenedIn({ page }: BrowserPage): Promise<string[]> {
 
 describe.skipIf(withoutBrowser)("a page with the SDK", () => {
   let browser: TestBrowser;
-  let far: Cluster;
+  let far: ServableCluster;
   let farListener: Listener;
   let site: Listener;
   let heard: string[] = [];
