@@ -103,6 +103,7 @@ export const scenarios = {
       "test/client/moving.test.ts",
       "test/client/moving_page.mixed.test.ts",
       "test/processes/leaving/rolling.mixed.test.ts",
+      "test/processes/leaving/at_once.mixed.test.ts",
       "test/processes/leaving/killed.mixed.test.ts",
     ],
   },

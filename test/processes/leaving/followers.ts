@@ -4,9 +4,9 @@ import { connect, type FlotillaClient } from "../../../mod.ts";
 /** How long a plain client waits before it tries its home again. */
 const RETRY_MS = 100;
 
-/** What a plain client was told when its node closed it. */
+/** What a plain client was told when its socket closed. */
 export interface Told {
-  /** The origin of the node that did, `ws://127.0.0.1:port`. */
+  /** The origin of its node, `ws://127.0.0.1:port`. */
   readonly from: string;
   readonly code: number;
   /** The same of where it was sent; undefined when the reason names nothing. */
@@ -101,9 +101,7 @@ export class PlainFollower extends Follower {
         if (this.#closed) return;
         this.lost();
         const next = redirectIn(reason);
-        if (code === 1001) {
-          this.#told({ from: new URL(url).origin, code, to: next && new URL(next).origin });
-        }
+        this.#told({ from: new URL(url).origin, code, to: next && new URL(next).origin });
         if (next !== undefined) void this.#open(next);
         else setTimeout(() => void this.#open(this.#home), RETRY_MS);
       });

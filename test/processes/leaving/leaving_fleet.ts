@@ -103,7 +103,7 @@ export interface Account {
 
 export class LeavingFleet implements AsyncDisposable {
   readonly nodes: readonly LeavingNode[];
-  /** What plain clients were told by nodes that left; false: it named no other node that ran. */
+  /** What plain clients were told by nodes that left; right: 1001 and another node that ran. */
   readonly told: (Told & { readonly isRight: boolean })[] = [];
   readonly #mesh: Mesh;
   readonly #followers: Follower[] = [];
@@ -205,7 +205,8 @@ export class LeavingFleet implements AsyncDisposable {
   }
 
   #note(told: Told): void {
-    const isRight = told.to !== told.from && this.nodes.some(({ url, runs }) => url === told.to && runs);
+    const isRight = told.code === 1001 && told.to !== told.from &&
+      this.nodes.some(({ url, runs }) => url === told.to && runs);
     this.told.push({ ...told, isRight });
   }
 
