@@ -45,9 +45,14 @@ export async function spyOnRedis({ url }: Redis): Promise<Spy> {
   return spy;
 }
 
+/** Those that make copies already: `rabbitmqctl` takes seconds. */
+const traced = new WeakSet<RabbitMq>();
+
 /** Has a copy of each message made, when it comes and when it goes, and looks at all that the broker keeps. */
-export async function spyOnRabbitMq({ url, control }: RabbitMq): Promise<Spy> {
-  await control("trace_on");
+export async function spyOnRabbitMq(rabbitMq: RabbitMq): Promise<Spy> {
+  const { url, control } = rabbitMq;
+  if (!traced.has(rabbitMq)) await control("trace_on");
+  traced.add(rabbitMq);
   const end = { host: "127.0.0.1", port: Number(new URL(url).port), tls: false };
   const client = await openAmqpClient(
     (events, signal) => openTcpPipe(end, events, signal),
@@ -56,14 +61,16 @@ export async function spyOnRabbitMq({ url, control }: RabbitMq): Promise<Spy> {
     new AbortController().signal,
   );
   const channel = await client.channel();
+  // Whoever publishes waits for the broker, as with Redis: else it falls behind, and the nodes with it.
+  await channel.confirmSelect();
   const { name: queue } = await channel.queueDeclare("", { exclusive: true });
   await channel.queueBind(queue, "amq.rabbitmq.trace", "#");
   const published: Recorded[] = [];
-  let traced = "";
+  let seen = "";
   const spy: Spy = {
     published,
     text: async () =>
-      traced + await control(
+      seen + await control(
         "eval",
         '[rabbit_amqqueue:list(), rabbit_exchange:list(), rabbit_binding:list(<<"/">>), ' +
           "rabbit_networking:connection_info_all(), rabbit_channel:info_all()].",
@@ -76,7 +83,7 @@ export async function spyOnRabbitMq({ url, control }: RabbitMq): Promise<Spy> {
     },
   };
   await channel.basicConsume(queue, { noAck: true }, ({ routingKey, properties: { headers = {} }, body }) => {
-    traced += `${routingKey} ${JSON.stringify(headers)}\n`;
+    seen += `${routingKey} ${JSON.stringify(headers)}\n`;
     const [name] = headers["routing_keys"] as unknown as [string];
     if (routingKey !== "publish.flotilla" || body === null) return;
     published.push({ spy, channel: name, message: Buffer.from(body) });

@@ -1,57 +1,29 @@
 /** Somebody reads everything that passes through the brokers, and may publish what he likes. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { hex, utf8 } from "../../src/lib/bytes.ts";
 import { sleep, systemClock } from "../../src/lib/clock.ts";
 import { randomBelow, seededRandom } from "../../src/lib/random.ts";
 import { DATA_HEADER_BYTES, PACKET } from "../../src/link/packet.ts";
 import { HEADER_BYTES } from "../../transports/broker_keys.ts";
-import { BrokerCluster, type BrokerNode, clientOf } from "../support/broker_cluster.ts";
-import { type Recorded, type Spy, spyOnRabbitMq, spyOnRedis } from "../support/broker_spies.ts";
-import type { WaySettings } from "../support/broker_ways.ts";
-import { demandRabbitMq, type RabbitMq } from "../support/rabbitmq.ts";
-import { demandRedis, type Redis, withoutBrokers } from "../support/redis.ts";
-import { until } from "../support/until.ts";
+import { BrokerCluster, type BrokerNode, clientOf } from "./broker_cluster.ts";
+import type { Recorded, Spy } from "./broker_spies.ts";
+import type { WaySettings } from "./broker_ways.ts";
+import { until } from "./until.ts";
 
-const START_MS = 120_000;
 const PATIENCE_MS = 60_000;
 const NAMES = ["tell-tale-node-a", "tell-tale-node-b"] as const;
 const CLUSTER_NAME = "tell-tale-cluster";
 const SECRET = "tell-tale-secret";
 const PAYLOAD = "tell-tale-payload";
 
-describe.skipIf(withoutBrokers)("an outsider at the brokers of a cluster", () => {
-  let redis: Redis, rabbitMq: RabbitMq;
-  beforeAll(async () => {
-    [redis, rabbitMq] = await Promise.all([demandRedis(), demandRabbitMq()]);
-  }, START_MS);
-  afterAll(async () => {
-    await redis?.[Symbol.asyncDispose]();
-    await rabbitMq?.[Symbol.asyncDispose]();
-  }, START_MS);
+export interface Place {
+  settings(): WaySettings;
+  /** At each broker of it. */
+  spies(): Promise<Spy>[];
+}
 
-  interface Place {
-    settings(): WaySettings;
-    spies(): Promise<Spy>[];
-  }
-  const places: [string, Place][] = [
-    ["redis", {
-      settings: () => ({ transportType: "redis", redisConnectionString: redis.url }),
-      spies: () => [spyOnRedis(redis)],
-    }],
-    ["rabbitmq", {
-      settings: () => ({ transportType: "rabbitmq", rabbitMQConnectionString: rabbitMq.url }),
-      spies: () => [spyOnRabbitMq(rabbitMq)],
-    }],
-    ["hybrid", {
-      settings: () => ({
-        transportType: "hybrid",
-        redisConnectionString: redis.url,
-        rabbitMQConnectionString: rabbitMq.url,
-      }),
-      spies: () => [spyOnRedis(redis), spyOnRabbitMq(rabbitMq)],
-    }],
-  ];
-
+/** Registers what holds of a cluster over `name`. */
+export function withstandsOutsiders(name: string, place: Place): void {
   const start = async (
     cluster: BrokerCluster,
     place: Place,
@@ -70,7 +42,7 @@ describe.skipIf(withoutBrokers)("an outsider at the brokers of a cluster", () =>
     await cluster.whole();
   };
 
-  describe.each(places)("over %s", (_name, place) => {
+  describe(`an outsider at the brokers of a cluster over ${name}`, () => {
     test("reads no payload, no id, no name and no secret", async () => {
       await using held = new AsyncDisposableStack();
       const spies = (await Promise.all(place.spies())).map((spy) => held.use(spy));
@@ -194,4 +166,4 @@ describe.skipIf(withoutBrokers)("an outsider at the brokers of a cluster", () =>
       }
     }, PATIENCE_MS);
   });
-});
+}
