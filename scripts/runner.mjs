@@ -10,8 +10,10 @@ import process from "node:process";
 import { root, runtimes } from "./install.mjs";
 import { readJunit } from "./junit.mjs";
 
-/** Processes at a time. */
-const JOBS = Math.min(2, availableParallelism());
+/** Files at a time, and of those that start processes of their own. In `npm test` more, since much of a test is waiting. */
+const PROCESSORS = Math.min(2, availableParallelism());
+const JOBS = { reduced: PROCESSORS + 1, full: PROCESSORS };
+const MIXED_JOBS = { reduced: 2, full: 1 };
 /** A test without a timeout of its own may take this long, here; a test alone has 5 s. */
 const TEST_TIMEOUT_MS = 20_000;
 /** A file that takes longer is ended and fails by name. */
@@ -154,7 +156,7 @@ async function runFile({ file, runtime }, { full, env }) {
   return { file, runtime, ms: performance.now() - started, tests, problem, output: complaints(output) };
 }
 
-/** Runs `files` on `names` of runtimes; `onFile` hears each result. Mixed files come last, one at a time. */
+/** Runs `files` on `names` of runtimes; `onFile` hears each result. Mixed files come last, fewer at a time. */
 export async function runFiles(files, names, { full = false, env = {}, onFile = () => {} } = {}) {
   const results = [];
   const drain = async (queue) => {
@@ -167,7 +169,9 @@ export async function runFiles(files, names, { full = false, env = {}, onFile = 
   const units = files.filter((file) => !isMixed(file)).flatMap((file) =>
     names.map((runtime) => ({ file, runtime }))
   );
-  await Promise.all(Array.from({ length: JOBS }, () => drain(units)));
-  await drain(files.filter(isMixed).map((file) => ({ file, runtime: "node" })));
+  const counts = full ? "full" : "reduced";
+  await Promise.all(Array.from({ length: JOBS[counts] }, () => drain(units)));
+  const mixed = files.filter(isMixed).map((file) => ({ file, runtime: "node" }));
+  await Promise.all(Array.from({ length: MIXED_JOBS[counts] }, () => drain(mixed)));
   return results;
 }
