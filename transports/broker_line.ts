@@ -21,6 +21,8 @@ const QUEUE_BYTES_MAX = 32 * 1_048_576;
 const MESSAGE_COST_BYTES = 256;
 /** How long the last messages of a node that stops may take. */
 const FLUSH_MS_MAX = 1_000;
+/** How long a node that stops waits for what a client library still holds. */
+const CLOSE_MS_MAX = 5_000;
 
 /** Why a message did not go. */
 export type LineLoss =
@@ -90,7 +92,7 @@ export class BrokerLine {
     const life = this.#life;
     if (life?.connection !== undefined && life.pending > 0) await this.#flushed();
     if (life !== undefined) this.#end(life);
-    await Promise.all(this.#closing);
+    await this.#closed();
   }
 
   publish(channel: string, message: Bytes): void {
@@ -122,6 +124,20 @@ export class BrokerLine {
   /** Bytes handed over for `channel` that the broker has not taken. */
   queuedBytes(channel: string): number {
     return this.#life?.channelBytes.get(channel) ?? 0;
+  }
+
+  #closed(): Promise<void> {
+    const { broker, context: { clock, logger } } = this.#options;
+    return new Promise((resolve) => {
+      const timer = clock.timer(CLOSE_MS_MAX, () => {
+        logger.warn("a connection to the broker does not close", { broker: broker.address });
+        resolve();
+      });
+      void Promise.all(this.#closing).finally(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
   }
 
   #flushed(): Promise<void> {

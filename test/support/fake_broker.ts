@@ -31,6 +31,9 @@ export class FakeBroker {
   /** `refused`: publishing fails. `stuck`: it never ends. */
   publishing: "taken" | "refused" | "stuck" = "taken";
 
+  /** Connections never close. */
+  holds = false;
+
   constructor(clock: Clock) {
     this.#clock = clock;
   }
@@ -89,7 +92,7 @@ export class FakeBroker {
       },
       close: () => {
         if (this.#subscribers.delete(subscriber)) this.open--;
-        return Promise.resolve();
+        return this.holds ? new Promise(() => {}) : Promise.resolve();
       },
     };
   }

@@ -258,6 +258,21 @@ describe("a transport over a broker", () => {
     expect(a.transport.counters().forged).toBe(0);
   });
 
+  test("does not wait for ever, when it stops, for a connection that does not close", async () => {
+    const { clock, broker, a, b } = await two();
+    broker.holds = true;
+    let stopped = false;
+    void a.transport.stop().then(() => stopped = true);
+    await clock.advance(4_900);
+    expect(stopped).toBe(false);
+    await clock.advance(200);
+    expect([stopped, a.said.at(-1)]).toEqual([true, "a connection to the broker does not close"]);
+    await clock.advance(0);
+    broker.holds = false;
+    await b.transport.stop();
+    expect(clock.timers).toBe(0);
+  });
+
   test("holds nothing after its stop", async () => {
     const { clock, broker, a, b } = await two();
     await Promise.all([a.transport.stop(), b.transport.stop()]);
