@@ -37,7 +37,11 @@ export function clientRoute(
     const context = requestContext(c);
     const loopbackOnly = context?.loopbackOnly ?? false;
     const unguarded = options.authenticate === undefined;
-    if (!originAllowed(c.req.raw.headers, options.origins ?? [], unguarded && loopbackOnly)) {
+    const { headers } = c.req.raw;
+    const ownNameOnly = unguarded && loopbackOnly;
+    const allowed = originAllowed(headers, options.origins ?? [], ownNameOnly) ||
+      originAllowed(headers, pagesOfNodes(cluster), ownNameOnly);
+    if (!allowed) {
       cluster.countRejection("origin");
       return errorResponse(403, "unauthorized", "pages of this origin may not connect");
     }
@@ -55,6 +59,13 @@ export function clientRoute(
       limits,
     );
   };
+}
+
+/** Where pages of this cluster's nodes come from: a node that leaves sends its clients to another one. */
+function pagesOfNodes(cluster: ServedCluster): string[] {
+  return cluster.view().nodes.flatMap(({ publicUrl }) =>
+    publicUrl === null ? [] : [publicUrl.replace(/^ws/, "http")]
+  );
 }
 
 /** How a client came. */

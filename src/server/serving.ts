@@ -52,7 +52,8 @@ export interface RouteOptions {
    */
   readonly authenticate?: (request: Request) => Identity | null | Promise<Identity | null>;
   /**
-   * Origins of web pages that may connect besides the node's own host: `https://example.com`; "*" for all.
+   * Origins of web pages that may connect, besides the node's own host and the public URLs of the cluster's nodes:
+   * `https://example.com`; "*" for all.
    */
   readonly origins?: "*" | readonly string[];
   /**

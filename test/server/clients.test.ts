@@ -181,6 +181,14 @@ describe("origins", () => {
     expect(client.status).toBe(status);
     expect(cluster.rejected.origin).toBe(status === 403 ? 1 : 0);
   });
+
+  test("a page of a node's public URL", async () => {
+    const listener = await served();
+    cluster.publicUrl = "wss://node.example";
+    for (const [origin, status] of [["https://node.example", 101], ["http://node.example", 403]] as const) {
+      expect((await connect(listener, "/ws", { origin })).status).toBe(status);
+    }
+  });
 });
 
 describe("a connected client", () => {

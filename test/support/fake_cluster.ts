@@ -49,6 +49,8 @@ const zeros = <Name extends string>(names: readonly Name[]): Record<Name, number
  * `serving` says.
  */
 export class FakeCluster implements ServedCluster {
+  /** Where clients reach it, as the view shows it. */
+  publicUrl: string | null = null;
   readonly nodeId: string = "fake";
   running = true;
   secured = true;
@@ -227,7 +229,7 @@ export class FakeCluster implements ServedCluster {
       term: null,
       commitIndex: null,
       raft: { status: "off", reason: "a fake has no Raft", members: [] },
-      nodes: [{ ...node, publicUrl: null }],
+      nodes: [{ ...node, publicUrl: this.publicUrl }],
       connections: { local, total: local },
     };
   }
