@@ -17,7 +17,7 @@ const MIXED_JOBS = { reduced: 2, full: 1 };
 /** A test without a timeout of its own may take this long, here; a test alone has 5 s. */
 const TEST_TIMEOUT_MS = 20_000;
 /** A file that takes longer is ended and fails by name. */
-const FILE_TIMEOUT_MS = { reduced: 90_000, full: 1_200_000 };
+const FILE_TIMEOUT_MS = { reduced: 180_000, full: 1_200_000 };
 /** The same for files that orchestrate processes; one of them takes an hour in full. */
 const MIXED_TIMEOUT_MS = { reduced: 180_000, full: 4_200_000 };
 /** What is kept of a process's output, in characters. */
