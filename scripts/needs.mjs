@@ -7,7 +7,8 @@ import { root } from "./install.mjs";
 
 /**
  * A test file that imports one of `supports` needs the program, which is in the Debian package of the same name;
- * `at` says where it is, if it cannot be asked for its version; `named` is the environment variable that may name another one. `--without-...` skips what needs it.
+ * `at` says where it is, if it cannot be asked for its version; `named` is the environment variable that may name
+ * another one. `--without-...` skips what needs it.
  */
 const NEEDS = [
   {

@@ -6,9 +6,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { sleep, systemClock } from "../../src/lib/clock.ts";
 import { freePort } from "./free_port.ts";
-import { namedBroker, type SomeBroker, withoutBrokers } from "./redis.ts";
-
-export { withoutBrokers };
+import { namedBroker, type SomeBroker } from "./redis.ts";
 
 /** It takes some ten seconds when nothing else runs. */
 const START_MS_MAX = 90_000;

@@ -2,40 +2,36 @@ import { afterAll, beforeAll, describe } from "bun:test";
 import type { Brokers } from "../../transports/broker.ts";
 import { rabbitMqBroker } from "../../transports/rabbitmq.ts";
 import { redisBroker } from "../../transports/redis.ts";
+import { startBrokers } from "../support/broker_ways.ts";
 import { brokerWorld, onlyOn } from "../support/broker_worlds.ts";
 import { transportConformance } from "../support/conformance.ts";
-import { someRabbitMq } from "../support/rabbitmq.ts";
-import { type SomeBroker, someRedis, withoutBrokers } from "../support/redis.ts";
-import { type Relay, startRelay } from "../support/tcp_relay.ts";
+import { withoutBrokers } from "../support/redis.ts";
 
 const START_MS = 120_000;
 
 describe.skipIf(withoutBrokers)("over RabbitMQ", () => {
-  let rabbitMq: SomeBroker, redis: SomeBroker, relay: Relay;
+  let brokers: Awaited<ReturnType<typeof startBrokers>>;
   beforeAll(async () => {
-    [rabbitMq, redis] = await Promise.all([someRabbitMq(), someRedis()]);
-    relay = await startRelay(rabbitMq.url);
+    brokers = await startBrokers();
   }, START_MS);
   afterAll(async () => {
-    await relay?.[Symbol.asyncDispose]();
-    await redis?.[Symbol.asyncDispose]();
-    await rabbitMq?.[Symbol.asyncDispose]();
+    await brokers?.[Symbol.asyncDispose]();
   }, START_MS);
 
   const kinds: [string, () => Brokers][] = [
-    ["rabbitmq over TCP", () => onlyOn(rabbitMqBroker(rabbitMq.url))],
-    ["rabbitmq over a WebSocket", () => onlyOn(rabbitMqBroker(relay.url))],
+    ["rabbitmq over TCP", () => onlyOn(rabbitMqBroker(brokers.urls.rabbitMq))],
+    ["rabbitmq over a WebSocket", () => onlyOn(rabbitMqBroker(brokers.urls.rabbitMqWebSocket))],
     ["hybrid", () => ({
       name: "under test",
-      discovers: redisBroker(redis.url),
-      carries: rabbitMqBroker(rabbitMq.url),
+      discovers: redisBroker(brokers.urls.redis),
+      carries: rabbitMqBroker(brokers.urls.rabbitMq),
     })],
   ];
-  for (const [name, brokers] of kinds) {
+  for (const [name, kind] of kinds) {
     transportConformance(name, {
       features: [],
       announcesStops: false,
-      make: () => Promise.resolve(brokerWorld(brokers())),
+      make: () => Promise.resolve(brokerWorld(kind())),
     });
   }
 });

@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, describe } from "bun:test";
 import { sleep, systemClock } from "../../src/lib/clock.ts";
 import { type Fault, survivesElections, survivesFaults } from "../support/broker_faults.ts";
-import { demandRabbitMq, type RabbitMq, withoutBrokers } from "../support/rabbitmq.ts";
+import { demandRabbitMq, type RabbitMq } from "../support/rabbitmq.ts";
+import { withoutBrokers } from "../support/redis.ts";
 
 const START_MS = 120_000;
 
