@@ -5,13 +5,15 @@ import { type Bytes, equalBytes, viewOf } from "../../src/lib/bytes.ts";
 import { every, sleep, systemClock } from "../../src/lib/clock.ts";
 import type { StreamResult } from "../../src/stream/contract.ts";
 import { FakeSink } from "./fake_sink.ts";
-import { until } from "./until.ts";
+import { until, within } from "./until.ts";
 
 /** How much of a stream is sent how often, bytes and ms: some 3 MB/s. */
 const PIECE_BYTES = 32_768;
 const PIECE_MS = 10;
 /** How often each node sends to each other one, ms. */
 const SEND_MS = 5;
+/** How long a node may take to stop by force: it waits for nobody, but for what its client libraries still hold. */
+const STOP_MS = 4_000;
 
 /** A stream under way, whose bytes say where they stand. */
 interface Streaming {
@@ -63,7 +65,7 @@ export class BrokerCluster implements AsyncDisposable {
     };
     const node = { cluster, said };
     this.nodes.push(node);
-    await cluster.start();
+    await within(`${nodeId} starts`, cluster.start(), STOP_MS);
     cluster.registerConnection(clientOf(nodeId), { endpoint: "/ws" }, sink);
     return node;
   }
@@ -168,7 +170,11 @@ export class BrokerCluster implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#sending?.cancel();
-    await Promise.all(this.nodes.map(({ cluster }) => cluster.shutdown({ force: true })));
+    await Promise.all(
+      this.nodes.map(({ cluster }) =>
+        within(`${cluster.nodeId} stops`, cluster.shutdown({ force: true }), STOP_MS)
+      ),
+    );
   }
 
   #send(cluster: ServableCluster, to: string): void {

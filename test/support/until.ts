@@ -12,3 +12,11 @@ export async function until(
     await sleep(systemClock, 2);
   }
 }
+
+/** What `work` resolves with; rejects with `what` when that takes longer than `limitMs`, in real time. */
+export async function within<Result>(what: string, work: Promise<Result>, limitMs: number): Promise<Result> {
+  let ended = false;
+  const settled = work.finally(() => ended = true);
+  await Promise.race([settled, until(what, () => ended, limitMs)]);
+  return await settled;
+}
