@@ -10,8 +10,9 @@
 import { loadavg } from "node:os";
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { type Runtime, RUNTIMES } from "../../test/support/runtimes.ts";
 import { startRedis } from "../../test/support/redis.ts";
+import type { Runtime } from "../../test/support/runtimes.ts";
+import { runtimesNamed, wholeNumber } from "../support/arguments.ts";
 import { provenance, readResults, writeResults, writeSection } from "../support/results.ts";
 import { CONTENDER_NAMES } from "./contenders.ts";
 import { profile } from "./profile.ts";
@@ -40,26 +41,15 @@ const { values } = parseArgs({
     profile: { type: "string" },
   },
 });
-if (!/^[1-9]\d*$/.test(values.rounds)) {
-  throw new Error(`--rounds ${values.rounds}: must be a whole number above 0`);
-}
-if (!/^[1-9]\d*$/.test(values.connections)) {
-  throw new Error(`--connections ${values.connections}: must be a whole number above 0`);
-}
-const plan: Plan = { ...PLAN, connections: Number(values.connections) };
+const measuredRounds = wholeNumber("--rounds", values.rounds);
+const plan: Plan = { ...PLAN, connections: wholeNumber("--connections", values.connections) };
 const pairs = values.pairs.split(",").map((pair) => {
-  const [sender, owner = sender] = pair.split(">").map((name) => name.trim());
-  return { sender: runtimeNamed(sender), owner: runtimeNamed(owner) };
+  const [sender, owner = sender] = runtimesNamed("--pairs", pair, ">") as [Runtime, Runtime?];
+  return { sender, owner };
 });
 
 if (values.profile === undefined) await measure();
 else for (const pair of pairs) await profile({ ...pair, plan, folder: values.profile });
-
-function runtimeNamed(name: string | undefined): Runtime {
-  const found = RUNTIMES.find((each) => each === name);
-  if (found === undefined) throw new Error(`--pairs: ${name} must be bun, deno or node`);
-  return found;
-}
 
 async function measure(): Promise<void> {
   await using redis = await startRedis();
@@ -97,7 +87,7 @@ async function measurePair(
     );
   }
   const rounds: Record<string, Round[]> = Object.fromEntries(names.map((name) => [name, []]));
-  for (let number = -WARM_UP_ROUNDS; number < Number(values.rounds); number++) {
+  for (let number = -WARM_UP_ROUNDS; number < measuredRounds; number++) {
     for (const [name, trial] of trials) {
       const round = await trial.round();
       if (number >= 0) rounds[name]?.push(round);

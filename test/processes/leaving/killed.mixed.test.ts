@@ -4,12 +4,9 @@ import { MESHES } from "../../support/meshes.ts";
 import { withoutBrokers } from "../../support/redis.ts";
 import { scale } from "../../support/scale.ts";
 import { until } from "../../support/until.ts";
-import { LeavingFleet, type LeavingNode } from "./leaving_fleet.ts";
+import { BACK_MS, LeavingFleet, type LeavingNode, PATIENCE_MS, PLAIN_SHARE } from "./leaving_fleet.ts";
 
 const CLIENTS = scale(30, 600);
-const PLAIN_SHARE = 1 / 3;
-const PATIENCE_MS = 150_000;
-const BACK_MS = 20_000;
 
 interface Case {
   readonly name: string;
