@@ -106,7 +106,7 @@ async function subscribe(
     if (data.startsWith("subscribe,")) return subscribed();
     const bytes = data.startsWith(message) ? fromBase64(data.slice(message.length)) : undefined;
     if (bytes !== undefined) events.message(channel, bytes);
-  });
+  }, signal);
   return whole ? "the subscription's stream ended" : "the subscription's stream had too long a line";
 }
 

@@ -4,14 +4,19 @@
 const LINE_LENGTH_MAX = 1_048_576;
 
 /**
- * Calls `data` with what follows `data:` on each line. Resolves when the stream has ended; false: a line was too long, and
- * the rest was not read. Rejects when the stream breaks.
+ * Calls `data` with what follows `data:` on each line. Resolves when the stream has ended, or was ended by `signal`; false:
+ * a line was too long, and the rest was not read. Rejects when the stream breaks.
  */
 export async function readEvents(
   body: ReadableStream<Uint8Array>,
   data: (text: string) => void,
+  signal?: AbortSignal,
 ): Promise<boolean> {
   const reader = body.getReader();
+  const end = (): Promise<void> => reader.cancel().catch(() => undefined);
+  // Deno's fetch ends no body by its signal once garbage was collected (2.9.5).
+  signal?.addEventListener("abort", end, { once: true });
+  if (signal?.aborted === true) void end();
   const decoder = new TextDecoder();
   let rest = "";
   try {
@@ -30,6 +35,7 @@ export async function readEvents(
       if (rest.length > LINE_LENGTH_MAX) return false;
     }
   } finally {
-    await reader.cancel().catch(() => undefined);
+    signal?.removeEventListener("abort", end);
+    await end();
   }
 }

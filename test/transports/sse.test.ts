@@ -29,6 +29,18 @@ describe("server-sent events", () => {
     expect(await read("data: one\ndata: tw", 4)).toEqual({ whole: true, heard: ["one"] });
   });
 
+  test("end when the signal fires, before or while they are read, where the body does not", async () => {
+    for (const before of [true, false]) {
+      const cut = new AbortController();
+      let cancelled = false;
+      const body = new ReadableStream<Uint8Array>({ cancel: () => void (cancelled = true) });
+      if (before) cut.abort();
+      const reading = readEvents(body, () => undefined, cut.signal);
+      cut.abort();
+      expect([await reading, cancelled]).toEqual([true, true]);
+    }
+  });
+
   test("end where a line is over a megabyte", async () => {
     const { whole, heard } = await read(`data: one\ndata: ${"x".repeat(1_100_000)}\ndata: two\n`, 65_536);
     expect([whole, heard]).toEqual([false, ["one"]]);
