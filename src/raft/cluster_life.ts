@@ -21,7 +21,7 @@ import { Former } from "./former.ts";
 import { foundingSnapshot } from "./founding.ts";
 import type { RaftFrame } from "./frames.ts";
 import type { Expectation, Identity } from "./identity.ts";
-import { Invitations, readWelcome } from "./invitations.ts";
+import { Invitations, readWelcome, whyRetired } from "./invitations.ts";
 import { type MemberHost, RaftMember } from "./member.ts";
 import type { Ticks } from "./options.ts";
 import type { PeerTable } from "./peer_table.ts";
@@ -242,7 +242,8 @@ export class ClusterLife {
     this.#context.logger.info("became a member", { cluster: frame.clusterId, by: nodeId });
   }
 
-  #retired({ clusterId, lineage, raftId, index, again }: RaftFrame & { kind: "retire" }): void {
+  #retired(frame: RaftFrame & { kind: "retire" }): void {
+    const { clusterId, lineage, raftId, index, again } = frame;
     const storage = this.#storage;
     if (storage === undefined || raftId !== storage.raftId) return;
     const own = storage.clusterId, member = this.#member;
@@ -254,11 +255,9 @@ export class ClusterLife {
     if (own !== clusterId && !lineage.includes(own)) return;
     // Who says so may be a leader that is none any more: it does not know what this node knows.
     if (own === clusterId && member?.members.includes(raftId) === true && member.applied >= index) return;
-    if (again) return this.#startOver("its place in the cluster was taken by a newer self");
     // Where it was removed before this run, it has been started again since.
-    if (!this.#served) return this.#startOver("it was removed from the cluster while it was away");
-    this.#removed = true;
-    this.#startOver("this node was removed from the cluster; it joins again when it is started again");
+    this.#removed ||= this.#served && !again;
+    this.#startOver(whyRetired(own, frame, this.#served));
   }
 
   /** Becomes a newcomer, under a new raftId. What the storage held is kept aside. */

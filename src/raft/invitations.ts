@@ -91,3 +91,19 @@ export function readWelcome(
   if (fault !== undefined) throw new FlotillaError("malformed", fault);
   return decoded;
 }
+
+/** For the log: why a node of the cluster `own` that was told to retire leaves it. `served`: it was a member in this run. */
+export function whyRetired(
+  own: string,
+  { clusterId, again }: RaftFrame & { kind: "retire" },
+  served: boolean,
+): string {
+  if (again) {
+    return own === clusterId
+      ? "its place in the cluster was taken by a newer self"
+      : "the cluster was formed anew without it";
+  }
+  return served
+    ? "this node was removed from the cluster; it joins again when it is started again"
+    : "it was removed from the cluster while it was away";
+}

@@ -14,7 +14,7 @@ import { compareEnds, judgeNewcomer, type Scene } from "./formation.ts";
 import { Former } from "./former.ts";
 import { decodeFrame, type RaftFrame } from "./frames.ts";
 import type { Expectation, Identity } from "./identity.ts";
-import { readWelcome } from "./invitations.ts";
+import { readWelcome, whyRetired } from "./invitations.ts";
 import type { RaftPart } from "./part.ts";
 import { PeerTable } from "./peer_table.ts";
 import { Post } from "./post.ts";
@@ -324,7 +324,8 @@ export class WitnessNode implements LinkService, RaftPart {
     this.#context.logger.info("became a witness", { cluster: clusterId, by: nodeId });
   }
 
-  #retired(nodeId: string, { clusterId, lineage, raftId, again }: RaftFrame & { kind: "retire" }): void {
+  #retired(nodeId: string, frame: RaftFrame & { kind: "retire" }): void {
+    const { clusterId, lineage, raftId, again } = frame;
     if (raftId !== this.#store?.raftId) return;
     const own = this.#store.record?.clusterId;
     if (own === undefined) {
@@ -334,10 +335,8 @@ export class WitnessNode implements LinkService, RaftPart {
     if (own !== clusterId && !lineage.includes(own)) return;
     // Of a cluster with a leader, only that one knows.
     if (own === clusterId && this.leaderId !== null && this.leaderId !== nodeId) return;
-    if (again) return this.#startOver("its place in the cluster was taken by a newer self");
-    if (!this.#served) return this.#startOver("it was removed from the cluster while it was away");
-    this.#removed = true;
-    this.#startOver("this node was removed from the cluster; it joins again when it is started again");
+    this.#removed ||= this.#served && !again;
+    this.#startOver(whyRetired(own, frame, this.#served));
   }
 
   /** Becomes a newcomer again. */
