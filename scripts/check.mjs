@@ -26,14 +26,14 @@ function step(name, command, args) {
     stdio: "inherit",
     env: { ...process.env, NO_COLOR: "1" },
   });
-  return done.status === 0;
+  return { name, isGood: done.status === 0 };
 }
 
 await run(() => {
   install();
   const deno = tool("deno");
   if (process.argv.includes("--format")) {
-    return step("format", deno, ["fmt", "--quiet", ...there([...PLACES, ...PAPERS])]) ? 0 : 1;
+    return step("format", deno, ["fmt", "--quiet", ...there([...PLACES, ...PAPERS])]).isGood ? 0 : 1;
   }
   const done = [
     step("types", tool("tsc"), []),
@@ -41,5 +41,7 @@ await run(() => {
     step("format", deno, ["fmt", "--check", "--quiet", ...there([...PLACES, ...PAPERS])]),
     step("rules", tool("bun"), ["test", "./test/house/imports.test.ts", "./test/house/source.test.ts"]),
   ];
-  return done.every(Boolean) ? 0 : 1;
+  const failed = done.filter(({ isGood }) => !isGood).map(({ name }) => name);
+  process.stdout.write(failed.length === 0 ? "all is well\n" : `failed: ${failed.join(", ")}\n`);
+  return failed.length === 0 ? 0 : 1;
 });

@@ -12,8 +12,8 @@ const PIECE_BYTES = 32_768;
 const PIECE_MS = 10;
 /** How often each node sends to each other one, ms. */
 const SEND_MS = 5;
-/** How long a node may take to stop by force: it waits for nobody, but for what its client libraries still hold. */
-const STOP_MS = 4_000;
+/** How long a node may take to start or stop on a busy machine; the first one loads the client libraries. */
+const TURN_MS = 20_000;
 
 /** A stream under way, whose bytes say where they stand. */
 interface Streaming {
@@ -65,7 +65,7 @@ export class BrokerCluster implements AsyncDisposable {
     };
     const node = { cluster, said };
     this.nodes.push(node);
-    await within(`${nodeId} starts`, cluster.start(), STOP_MS);
+    await within(`${nodeId} starts`, cluster.start(), TURN_MS);
     cluster.registerConnection(clientOf(nodeId), { endpoint: "/ws" }, sink);
     return node;
   }
@@ -172,9 +172,13 @@ export class BrokerCluster implements AsyncDisposable {
     this.#sending?.cancel();
     await Promise.all(
       this.nodes.map(({ cluster }) =>
-        within(`${cluster.nodeId} stops`, cluster.shutdown({ force: true }), STOP_MS)
+        within(`${cluster.nodeId} stops`, cluster.shutdown({ force: true }), TURN_MS)
       ),
     );
+    const held = this.nodes.filter(({ said }) => said.some((line) => line.includes("does not close")));
+    if (held.length > 0) {
+      throw new Error(`left open: connections of ${held.map(({ cluster: { nodeId } }) => nodeId)}`);
+    }
   }
 
   #send(cluster: ServableCluster, to: string): void {
