@@ -8,7 +8,7 @@ import { until } from "../../support/until.ts";
 import { type Follower, PlainFollower, SdkFollower, type Told } from "./followers.ts";
 
 /** How many of the clients are any WebSockets, not the SDK's. */
-export const PLAIN_SHARE = 1 / 3;
+export const PLAIN_SHARE: number = 1 / 3;
 /** How long all clients may take to be where they belong. */
 export const BACK_MS = 20_000;
 /** How long a test may take. */
