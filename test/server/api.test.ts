@@ -110,6 +110,16 @@ describe("the API with a token", () => {
 });
 
 describe("paths", () => {
+  test.each(["GET /api/connections/%ff", "POST /api/messages/%zz", "PUT /api/state/%E2%82"])(
+    "%s is 400: the name in it cannot be read",
+    async (line) => {
+      const { status, body } = await ask(cluster, line);
+      expect([status, errorOf(body)]).toEqual([400, "malformed"]);
+      expect(JSON.stringify(body)).toContain(line.split("/").at(-1) ?? "");
+      expect(cluster.rejected["bad-request"]).toBe(1);
+    },
+  );
+
   test.each(["GET /", "GET /nope", "POST /healthz", "POST /ws"])(
     "%s is 404 with a JSON error",
     async (line) => {
