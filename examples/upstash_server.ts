@@ -15,6 +15,9 @@ import { createClient, RESP_TYPES } from "redis";
 import { listen, type Listener } from "../mod.ts";
 
 const COMMENT_MS = 15_000;
+/** Milliseconds of the first pause before Redis is tried again, by which the next ones grow, and of the longest. */
+const RECONNECT_STEP_MS = 50;
+const RECONNECT_MS_MAX = 2_000;
 
 export interface UpstashServerOptions {
   readonly port: number;
@@ -27,9 +30,18 @@ type Reply = { readonly result: unknown } | { readonly error: string };
 
 /** Rejects when Redis is not there. */
 export async function startUpstashServer(options: UpstashServerOptions): Promise<Listener> {
-  const client = createClient({ url: options.redis, RESP: 2, disableOfflineQueue: true });
+  let wasThere = false;
+  const reconnectStrategy = (retries: number, cause: Error): number | Error =>
+    wasThere ? Math.min(retries * RECONNECT_STEP_MS, RECONNECT_MS_MAX) : cause;
+  const client = createClient({
+    url: options.redis,
+    RESP: 2,
+    disableOfflineQueue: true,
+    socket: { reconnectStrategy },
+  });
   client.on("error", () => {});
   await client.connect();
+  wasThere = true;
   const raw = client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
   /** Streams that are open, by what ends them. */
   const streams = new Set<() => void>();

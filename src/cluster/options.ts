@@ -315,6 +315,7 @@ function isRedisUrl(value: unknown): boolean {
 
 function isSocketOrigin(value: unknown): boolean {
   if (typeof value !== "string" || !URL.canParse(value)) return false;
-  const { protocol, pathname, search, hash } = new URL(value);
-  return (protocol === "ws:" || protocol === "wss:") && pathname === "/" && search === "" && hash === "";
+  const { protocol, username, password, pathname, search, hash } = new URL(value);
+  return (protocol === "ws:" || protocol === "wss:") && username === "" && password === "" &&
+    pathname === "/" && search === "" && hash === "";
 }

@@ -142,5 +142,7 @@ export class NodeReplicatedMap implements ReplicatedMap {
 
 /** Bytes of its own: the caller may go on writing into what it gave. */
 function bytesOf(value: string | Uint8Array): Bytes {
-  return typeof value === "string" ? utf8(value) : new Uint8Array(value);
+  if (typeof value === "string") return utf8(value);
+  if (value instanceof Uint8Array) return new Uint8Array(value);
+  throw new FlotillaError("malformed", `a value must be text or a Uint8Array, not ${shown(value)}`);
 }

@@ -2,7 +2,7 @@
 export type Outcome =
   /** The bytes went from the owner's process to its kernel. */
   | "delivered"
-  /** The client's SDK confirmed it (only when asked). */
+  /** The client's SDK has verified it: streams only, nobody can ask for it for a message yet. */
   | "acknowledged"
   /** No node has the connection. */
   | "not-found"

@@ -3,7 +3,15 @@ import type { Clock } from "../lib/clock.ts";
 import { FlotillaError, shown } from "../lib/errors.ts";
 import type { Lane, Links, LinkService, Session } from "../link/contract.ts";
 import { CONTROL, MESSAGES } from "../link/contract.ts";
-import { checkClose, checkMessageId, checkTimeout, jsonOf } from "./checks.ts";
+import {
+  checkClose,
+  checkData,
+  checkIds,
+  checkMessageId,
+  checkMessageType,
+  checkTimeout,
+  jsonOf,
+} from "./checks.ts";
 import { CloseRequests } from "./close_requests.ts";
 import type { DeliverOptions, RouteDirectory, RouterOptions, Sockets } from "./contract.ts";
 import { ROUTER_DEFAULTS, ROUTER_PORT } from "./contract.ts";
@@ -59,7 +67,7 @@ export class ClusterRouter implements LinkService {
   /**
    * Sends one message to each of the connections, once to each however often it is named, and resolves with
    * what became of them, in the order in which they were first named. Rejects `invalid-option` for an option,
-   * or bytes that are to be text and are not UTF-8, and `not-running`.
+   * what is neither text nor bytes, or bytes that are to be text and are not UTF-8, and `not-running`.
    */
   deliver(
     connectionIds: readonly string[],
@@ -67,6 +75,7 @@ export class ClusterRouter implements LinkService {
     options: DeliverOptions = {},
   ): Promise<Map<string, Outcome>> {
     return new Promise((resolve) => {
+      checkIds(connectionIds);
       const delivery = this.#delivery(data, options);
       for (const connectionId of new Set(connectionIds)) delivery.add(connectionId);
       this.#launch(delivery, options.signal, () => resolve(delivery.outcomes()));
@@ -218,6 +227,8 @@ export class ClusterRouter implements LinkService {
   #delivery(data: string | Uint8Array, options: DeliverOptions): Delivery {
     this.#checkRunning("deliver a message");
     const { messageId, messageType, timeoutMs = this.#options.deliveryTimeoutMs } = options;
+    checkData(data);
+    checkMessageType(messageType);
     checkTimeout(timeoutMs);
     if (messageId !== undefined) checkMessageId(messageId);
     return new Delivery(data, messageType, messageId, this.#clock.now(), timeoutMs);

@@ -18,7 +18,12 @@ const SHUTDOWN_BODY_BYTES_MAX = 1_024;
 export function apiRoutes(cluster: ServedCluster, options: RouteOptions): HonoApp<ServerBindings> {
   const app = new Hono<ServerBindings>();
   const guard = apiGuard(cluster, options.apiToken);
-  app.use(async (c, next) => await guard(c) ?? await next());
+  app.use(async (c, next) => {
+    const refusal = await guard(c);
+    if (refusal !== undefined) return refusal;
+    checkPath(c);
+    await next();
+  });
   app.get("/cluster", (c) => c.json(cluster.view()));
   app.get("/stats", (c) => c.json(cluster.stats()));
   app.get("/connections", (c) => listConnections(c, cluster));
@@ -39,6 +44,18 @@ export function apiRoutes(cluster: ServedCluster, options: RouteOptions): HonoAp
     return response;
   });
   return app;
+}
+
+/** Names in a path are percent-encoded; Hono would take what cannot be decoded as it stands, for another name. */
+function checkPath(c: RouteContext): void {
+  const { pathname } = new URL(c.req.url);
+  try {
+    decodeURIComponent(pathname);
+  } catch (cause) {
+    throw new FlotillaError("malformed", `the path ${shown(pathname)} is not percent-encoded UTF-8`, {
+      cause,
+    });
+  }
 }
 
 /** `POST /api/shutdown` answers 202 at once; the leaving itself is watched in `/readyz` and the log. */

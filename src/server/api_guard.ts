@@ -15,6 +15,9 @@ export type ApiGuard = (c: RouteContext) => Promise<Response | undefined>;
  */
 export function apiGuard(cluster: Pick<Cluster, "countRejection">, token: string | undefined): ApiGuard {
   if (token === "") throw new FlotillaError("invalid-option", "apiToken must not be empty");
+  if (token !== undefined && !/^[!-~]+$/.test(token)) {
+    throw new FlotillaError("invalid-option", "apiToken must be ASCII without spaces, to stand in a header");
+  }
   return token === undefined ? localOnly(cluster) : withToken(cluster, token);
 }
 

@@ -18,6 +18,9 @@ export type Answer =
   | { readonly kind: "upgrade"; readonly upgrade: WantedUpgrade };
 
 const MARK = "x-flotilla-upgrade";
+const VERSION = "13";
+/** 16 bytes in base64. */
+const KEY = /^[A-Za-z0-9+/]{22}==$/;
 
 /**
  * Runs the handler for one request. A handler that throws answers 500. The upgrade itself is left to the
@@ -41,10 +44,12 @@ export async function exchange(
   };
   try {
     const response = await settings.fetch(request, { flotilla: context });
-    const agreed = wanted !== undefined && response.status === 200 && response.headers.has(MARK);
-    return agreed && wanted !== undefined
+    if (wanted === undefined || response.status !== 200 || !response.headers.has(MARK)) {
+      return { kind: "response", response };
+    }
+    return isHandshake(request)
       ? { kind: "upgrade", upgrade: wanted }
-      : { kind: "response", response };
+      : { kind: "response", response: notAHandshake() };
   } catch (thrown) {
     settings.logger.error("a request handler threw", { method: request.method, reason: reasonOf(thrown) });
     return { kind: "response", response: errorResponse(500, "internal", "the request handler failed") };
@@ -53,7 +58,15 @@ export async function exchange(
 
 /** The answer to a request that wants to be a WebSocket but is not a valid handshake. */
 export function notAHandshake(): Response {
-  return errorResponse(400, "bad-request", "the request is not a WebSocket handshake (RFC 6455, 4.1)");
+  return errorResponse(400, "bad-request", "the request is not a WebSocket handshake (RFC 6455, 4.1)", {
+    "sec-websocket-version": VERSION,
+  });
+}
+
+/** Here, since Deno takes any key and version, and Bun and Node refuse them without our error. */
+function isHandshake({ headers }: Request): boolean {
+  return headers.get("sec-websocket-version") === VERSION &&
+    KEY.test(headers.get("sec-websocket-key") ?? "");
 }
 
 /** The answer to a request that comes, or still waits, while the listener closes. */

@@ -45,6 +45,11 @@ export async function identify(
   const identity = await within(serving, authenticate, request);
   if (identity === "failed") return refused("handler-failed", CLOSE.internal, "authentication failed");
   if (identity === null) return refused("unauthorized", CLOSE.unauthorized, "unauthorized");
+  // From JavaScript: a boolean, say. Whoever meant to refuse must not have let in.
+  if (typeof identity !== "object") {
+    serving.logger.error("authenticate returned no identity", { returned: shown(identity) });
+    return refused("handler-failed", CLOSE.internal, "authentication failed");
+  }
   const { connectionId = randomId(serving.random), tags } = identity;
   if (!isConnectionId(connectionId)) {
     serving.logger.error("authenticate returned no connectionId", { connectionId: shown(connectionId) });

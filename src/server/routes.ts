@@ -1,8 +1,10 @@
+import { FlotillaError, shown } from "../lib/errors.ts";
 import { Hono, type HonoApp } from "../lib/hono.ts";
 import { apiRoutes } from "./api.ts";
 import { thrownResponse } from "./api_errors.ts";
 import { clientRoute } from "./clients.ts";
 import type { ServerBindings } from "./contract.ts";
+import { errorResponse } from "./exchange.ts";
 import { health, readiness } from "./health.ts";
 import { nodeRoute } from "./nodes.ts";
 import type { RouteOptions, ServedCluster } from "./serving.ts";
@@ -21,16 +23,29 @@ import type { RouteOptions, ServedCluster } from "./serving.ts";
  * const app = new Hono().route("/", flotillaRoutes(cluster, { authenticate }));
  * const listener = await listen({ port: 8080, fetch: app.fetch });
  * ```
- * @throws FlotillaError `invalid-option` for an empty `apiToken`.
+ * @throws FlotillaError `invalid-option` for an `apiToken` that no header carries, and a `channelName` that is one of
+ * the other paths.
  */
 export function flotillaRoutes(cluster: ServedCluster, options: RouteOptions = {}): HonoApp<ServerBindings> {
   const { acceptor, logger } = cluster.serving;
   const app = new Hono<ServerBindings>();
   app.onError((thrown) => thrownResponse(thrown, logger));
+  // An app that mounts these routes answers for itself.
+  app.notFound((c) => errorResponse(404, "not-found", `there is no ${c.req.method} ${c.req.path}`));
   app.get("/healthz", health);
   app.get("/readyz", () => readiness(cluster));
   app.get("/ws", clientRoute(cluster, options));
-  if (acceptor !== null) app.get(acceptor.channelName, nodeRoute(cluster, acceptor));
+  if (acceptor !== null) {
+    checkChannel(acceptor.channelName);
+    app.get(acceptor.channelName, nodeRoute(cluster, acceptor));
+  }
   app.route("/api", apiRoutes(cluster, options));
   return app;
+}
+
+/** Nodes that dial a path of something else would never meet. */
+function checkChannel(channelName: string): void {
+  if (!/^\/(ws|healthz|readyz|api(\/.*)?)$/.test(channelName)) return;
+  const rule = "nodes need a path that nothing else has";
+  throw new FlotillaError("invalid-option", `channelName ${shown(channelName)}: ${rule}`);
 }

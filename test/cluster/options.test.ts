@@ -52,6 +52,7 @@ describe("the options of a cluster", () => {
     ["clusterName", ""],
     ["publicUrl", "http://example.com"],
     ["publicUrl", "ws://example.com/path"],
+    ["publicUrl", "ws://user:password@example.com"],
     ["allowInsecure", "yes"],
     ["seal", "sometimes"],
     ["healthCheckIntervalMs", 0],

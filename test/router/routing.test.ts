@@ -80,8 +80,24 @@ describe("routing one message", () => {
     expect(await codeOf(a.router.routeMessage("alice", "", { messageId: "" }))).toBe(invalid);
     expect(await codeOf(a.router.routeMessage("alice", "", { messageId: "é".repeat(33) }))).toBe(invalid);
     expect(await codeOf(a.router.routeJson("alice", undefined))).toBe(invalid);
+    expect(await codeOf(a.router.routeJson("alice", 5n))).toBe(invalid);
     a.router.stop();
     expect(await codeOf(a.router.routeMessage("alice", ""))).toBe("not-running");
+  });
+
+  test("rejects what is no message, and sends nothing of it", async () => {
+    const a = new FakeCluster(1).node(0);
+    const sink = a.connect("alice");
+    const wrong: readonly unknown[] = [5, undefined, null, {}, [1], new ArrayBuffer(3), new Float64Array(2)];
+    for (const data of wrong) {
+      expect(await codeOf(a.router.routeMessage("alice", data as string))).toBe("invalid-option");
+      expect(await codeOf(a.router.routeText("alice", data as string))).toBe("invalid-option");
+    }
+    const messageType = "txt" as "text";
+    expect(await codeOf(a.router.routeMessage("alice", "x", { messageType }))).toBe("invalid-option");
+    const one: unknown = "alice";
+    expect(await codeOf(a.router.deliver(one as string[], "x"))).toBe("invalid-option");
+    expect(sink.received).toEqual([]);
   });
 });
 

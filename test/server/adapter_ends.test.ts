@@ -34,6 +34,24 @@ describe("ends", () => {
     expect(served.closes[0]?.code).toBe(4008);
   });
 
+  test.each(["/throws", "/rejects"])(
+    "a close in a message handler reaches a client that has sent more, on %s",
+    async (path) => {
+      for (let round = 0; round < 10; round++) {
+        const { client } = await fixture.raw(path);
+        client.pause();
+        for (const text of ["one", "two", "three"]) client.send(OPCODE.text, text);
+        client.resume();
+        await until(
+          "the connection has ended, or will",
+          () => client.ended || client.closeFrame() !== undefined,
+        );
+        expect(client.closeFrame()).toEqual({ code: 1011, reason: "a handler failed" });
+        client.destroy();
+      }
+    },
+  );
+
   test("what was sent before a close still goes out to a client that reads late", async () => {
     const { client, served } = await fixture.raw("/plain");
     client.pause();

@@ -86,6 +86,22 @@ describe("upgrades", () => {
     await response.text();
   });
 
+  const broken: readonly (readonly [string, Record<string, string>])[] = [
+    ["without a version", { "sec-websocket-version": "" }],
+    ["of another version", { "sec-websocket-version": "12" }],
+    ["without a key", { "sec-websocket-key": "" }],
+    ["with a key that is none", { "sec-websocket-key": "abc" }],
+  ];
+  test.each(broken)("a handshake %s answers 400 with a JSON error", async (_what, headers) => {
+    fixture.latest = undefined;
+    const client = await RawClient.connect(fixture.listener.port, "/echo", headers);
+    await until("the refusal is there", () => client.body.includes('"bad-request"'));
+    expect(client.status).toBe(400);
+    expect(client.head.toLowerCase()).toContain("sec-websocket-version: 13");
+    expect(fixture.latest).toBe(undefined);
+    client.destroy();
+  });
+
   test.each(["a,b", "a, b", "b , a", "b"])(
     "the offer %s is answered with the protocol the route chose",
     async (offer) => {

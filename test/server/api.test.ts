@@ -103,6 +103,38 @@ describe("the API with a token", () => {
   test("may not be empty", () => {
     expect(() => flotillaRoutes(cluster, { apiToken: "" })).toThrow("apiToken must not be empty");
   });
+
+  test.each(["two words", " padded", "ümlaut"])("may not be '%s', which nobody could present", (apiToken) => {
+    expect(() => flotillaRoutes(cluster, { apiToken })).toThrow("apiToken must be ASCII without spaces");
+  });
+});
+
+describe("paths", () => {
+  test.each(["GET /api/connections/%ff", "POST /api/messages/%zz", "PUT /api/state/%E2%82"])(
+    "%s is 400: the name in it cannot be read",
+    async (line) => {
+      const { status, body } = await ask(cluster, line);
+      expect([status, errorOf(body)]).toEqual([400, "malformed"]);
+      expect(JSON.stringify(body)).toContain(line.split("/").at(-1) ?? "");
+      expect(cluster.rejected["bad-request"]).toBe(1);
+    },
+  );
+
+  test.each(["GET /", "GET /nope", "POST /healthz", "POST /ws"])(
+    "%s is 404 with a JSON error",
+    async (line) => {
+      const { status, body } = await ask(cluster, line);
+      expect([status, errorOf(body)]).toEqual([404, "not-found"]);
+    },
+  );
+
+  test.each(["/ws", "/healthz", "/readyz", "/api", "/api/mesh"])(
+    "%s cannot be the nodes' channel too",
+    (path) => {
+      cluster.acceptor = { channelName: path, accept: () => ({ message() {}, drain() {}, close() {} }) };
+      expect(() => flotillaRoutes(cluster)).toThrow(`channelName "${path}"`);
+    },
+  );
 });
 
 describe("looking", () => {

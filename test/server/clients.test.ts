@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import type { Listener } from "../../src/server/contract.ts";
 import { serve, type ServeOptions } from "../../src/server/serve.ts";
+import type { Identity } from "../../src/server/serving.ts";
 import { FakeCluster } from "../support/fake_cluster.ts";
 import { OPCODE, RawClient } from "./raw_client.ts";
 import { until } from "../support/until.ts";
@@ -147,6 +148,20 @@ describe("authenticate", () => {
     }
     expect(cluster.connections.size).toBe(0);
     expect(cluster.rejected["handler-failed"]).toBe(2);
+  });
+
+  const nobody: readonly (readonly [string, unknown])[] = [
+    ["undefined", undefined],
+    ["false", false],
+    ["true", true],
+    ["a text", "alice"],
+  ];
+  test.each(nobody)("that returns %s, which is no identity, lets nobody in", async (_what, returned) => {
+    const listener = await served({ authenticate: () => returned as Identity | null });
+    const client = await connect(listener, "/ws");
+    expect(await turnedAway(client)).toEqual({ code: 1011, reason: "authentication failed" });
+    expect(cluster.connections.size).toBe(0);
+    expect(cluster.rejected["handler-failed"]).toBe(1);
   });
 });
 

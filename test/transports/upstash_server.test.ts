@@ -8,6 +8,11 @@ import { until } from "../support/until.ts";
 
 const START_MS = 60_000;
 
+test("without Redis the server does not start, and says so", async () => {
+  const redis = "redis://127.0.0.1:1";
+  await expect(startUpstashServer({ port: 0, redis, token: "T" })).rejects.toThrow("ECONNREFUSED");
+});
+
 describe.skipIf(withoutBrokers)("the server of Redis over HTTP", () => {
   let redis: Redis;
   let server: Listener;

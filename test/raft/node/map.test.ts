@@ -45,6 +45,11 @@ describe("the replicated map", () => {
     const codes: string[] = [];
     for (const [key, value] of refusals) codes.push(await sim.settle(codeOf(a.map.set(key, value))));
     expect(codes).toEqual(["too-large", "too-large", "malformed", "malformed"]);
+    for (const value of [5, undefined, {}, new ArrayBuffer(3)] as unknown[]) {
+      const wrong = value as string;
+      expect(await sim.settle(codeOf(a.map.set("k", wrong)))).toBe("malformed");
+      expect(await sim.settle(codeOf(a.map.compareAndSet("k", 0, wrong)))).toBe("malformed");
+    }
     expect(a.map.revision).toBe(0);
     await sim.stop();
   });
