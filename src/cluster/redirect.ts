@@ -1,4 +1,5 @@
 /** Where a client of a leaving node is sent, and how it is told. */
+import { NOWHERE } from "../lib/close_codes.ts";
 import { CLOSE_REASON_BYTES_MAX } from "../lib/limits.ts";
 import { utf8Length } from "../lib/utf8_length.ts";
 
@@ -20,7 +21,7 @@ export function redirectReason(url: string): string | undefined {
   return utf8Length(reason) <= CLOSE_REASON_BYTES_MAX ? reason : undefined;
 }
 
-/** The close reason for a client that is told nothing else. Empty where there is nowhere to go. */
+/** The close reason for a client that is told nothing else. */
 export function closeReason(url: string | undefined): string {
-  return url === undefined ? "" : redirectReason(url) ?? RECONNECT;
+  return url === undefined ? NOWHERE : redirectReason(url) ?? RECONNECT;
 }

@@ -21,3 +21,6 @@ export const CLOSE = {
   /** Replaced by a newer connection with the same connectionId; do not reconnect. */
   replaced: 4409,
 } as const;
+
+/** The reason beside `leaving` where there is no other node to go to. Beside `leaving` it is always JSON. */
+export const NOWHERE = "{}";

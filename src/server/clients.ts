@@ -1,6 +1,6 @@
 import { encodeHello, encodeMessage, KIND, SUBPROTOCOL } from "../client_protocol.ts";
 import type { Bytes } from "../lib/bytes.ts";
-import { CLOSE } from "../lib/close_codes.ts";
+import { CLOSE, NOWHERE } from "../lib/close_codes.ts";
 import { reasonOf } from "../lib/errors.ts";
 import type { Socket, SocketEvents } from "../lib/socket.ts";
 import type { ConnectionSink } from "../connection/sink.ts";
@@ -89,7 +89,7 @@ function admit(
     return NO_EVENTS;
   }
   const { connectionId, ownId, tags = NO_TAGS } = admission;
-  const goodbye = cluster.running ? cluster.serving.turnAway(endpoint, ownId ? connectionId : null) : "";
+  const goodbye = cluster.running ? cluster.serving.turnAway(endpoint, ownId ? connectionId : null) : NOWHERE;
   if (goodbye !== null) {
     socket.close(CLOSE.leaving, goodbye);
     return NO_EVENTS;

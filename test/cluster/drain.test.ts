@@ -120,7 +120,7 @@ describe("a node that leaves", () => {
     crowd.connect(a, "alice");
     const report = await leave(sim, a);
     expect(report).toMatchObject({ moved: 0, refused: 1, timedOut: 0 });
-    expect(crowd.told.get("alice")).toEqual([{ code: 1001, reason: "" }]);
+    expect(crowd.told.get("alice")).toEqual([{ code: 1001, reason: "{}" }]);
     expect(report.ms).toBeLessThan(1_000);
   });
 

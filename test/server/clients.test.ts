@@ -291,7 +291,7 @@ describe("a node that is leaving", () => {
     const listener = await served();
     cluster.running = false;
     const client = await connect(listener, "/ws");
-    expect(await turnedAway(client)).toEqual({ code: 1001, reason: "" });
+    expect(await turnedAway(client)).toEqual({ code: 1001, reason: "{}" });
   });
 });
 

@@ -45,14 +45,10 @@ export async function spyOnRedis({ url }: Redis): Promise<Spy> {
   return spy;
 }
 
-/** Those that make copies already: `rabbitmqctl` takes seconds. */
-const traced = new WeakSet<RabbitMq>();
-
 /** Has a copy of each message made, when it comes and when it goes, and looks at all that the broker keeps. */
 export async function spyOnRabbitMq(rabbitMq: RabbitMq): Promise<Spy> {
-  const { url, control } = rabbitMq;
-  if (!traced.has(rabbitMq)) await control("trace_on");
-  traced.add(rabbitMq);
+  const { url, evaluate } = rabbitMq;
+  await evaluate('rabbit_trace:start(<<"/">>)');
   const end = { host: "127.0.0.1", port: Number(new URL(url).port), tls: false };
   const client = await openAmqpClient(
     (events, signal) => openTcpPipe(end, events, signal),
@@ -70,10 +66,9 @@ export async function spyOnRabbitMq(rabbitMq: RabbitMq): Promise<Spy> {
   const spy: Spy = {
     published,
     text: async () =>
-      seen + await control(
-        "eval",
-        '[rabbit_amqqueue:list(), rabbit_exchange:list(), rabbit_binding:list(<<"/">>), ' +
-          "rabbit_networking:connection_info_all(), rabbit_channel:info_all()].",
+      seen + await evaluate(
+        'io:format("~p", [[rabbit_amqqueue:list(), rabbit_exchange:list(), rabbit_binding:list(<<"/">>), ' +
+          "rabbit_networking:connection_info_all(), rabbit_channel:info_all()]])",
       ),
     publish: (routingKey, message) =>
       channel.basicPublish("flotilla", routingKey, message).then(() => undefined),

@@ -18,7 +18,7 @@ describe.skipIf(withoutBrokers)("RabbitMQ", () => {
 
   const overTcp = () => ({ transportType: "rabbitmq", rabbitMQConnectionString: rabbitMq.url }) as const;
 
-  const evaluate = (erlang: string) => async () => void await rabbitMq.control("eval", erlang);
+  const evaluate = (erlang: string) => async () => void await rabbitMq.evaluate(erlang);
   const killed: Fault = { what: "is killed and started again", harm: () => rabbitMq.restart() };
   survivesFaults("rabbitmq", overTcp, [
     killed,
@@ -32,26 +32,26 @@ describe.skipIf(withoutBrokers)("RabbitMQ", () => {
     },
     {
       what: "closes every connection",
-      harm: async () => void await rabbitMq.control("close_all_connections", "a test"),
+      harm: evaluate('rabbit_networking:close_connections(rabbit_networking:connections(), "a test")'),
     },
     {
       what: "loses its exchange, and closes every channel that publishes",
       harm: evaluate(
-        'rabbit_exchange:delete(rabbit_misc:r(<<"/">>, exchange, <<"flotilla">>), false, <<"a test">>).',
+        'rabbit_exchange:delete(rabbit_misc:r(<<"/">>, exchange, <<"flotilla">>), false, <<"a test">>)',
       ),
     },
     {
       what: "loses every queue",
       harm: evaluate(
-        '[rabbit_amqqueue:delete(Q, false, false, <<"a test">>) || Q <- rabbit_amqqueue:list()].',
+        '[rabbit_amqqueue:delete(Q, false, false, <<"a test">>) || Q <- rabbit_amqqueue:list()]',
       ),
     },
     {
       what: "runs out of memory for five seconds, and blocks who publishes",
       async harm() {
-        await rabbitMq.control("set_vm_memory_high_watermark", "absolute", "1MB");
+        await rabbitMq.evaluate('vm_memory_monitor:set_vm_memory_high_watermark({absolute, "1MB"})');
         await sleep(systemClock, 5_000);
-        await rabbitMq.control("set_vm_memory_high_watermark", "0.6");
+        await rabbitMq.evaluate("vm_memory_monitor:set_vm_memory_high_watermark(0.6)");
       },
     },
   ]);

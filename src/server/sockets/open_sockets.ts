@@ -1,5 +1,5 @@
 import { every, type Timer } from "../../lib/clock.ts";
-import { CLOSE } from "../../lib/close_codes.ts";
+import { CLOSE, NOWHERE } from "../../lib/close_codes.ts";
 import type { ListenSettings } from "../contract.ts";
 import type { WantedUpgrade } from "../exchange.ts";
 import { type RawSocket, ServerSocket } from "./server_socket.ts";
@@ -37,14 +37,14 @@ export class OpenSockets {
     this.#nextShare = (this.#nextShare + 1) % PING_SHARES;
     const { clock, pingIntervalMs } = this.#settings;
     this.#heartbeat ??= every(clock, pingIntervalMs / PING_SHARES, () => this.#probeShare());
-    if (this.#stopped) socket.close(CLOSE.leaving, "");
+    if (this.#stopped) socket.close(CLOSE.leaving, NOWHERE);
     return socket;
   }
 
   /** Closes every socket with 1001; after a second, by force. Resolves when all have ended. */
   async closeAll(): Promise<void> {
     this.#stopped = true;
-    for (const socket of this.#sockets) socket.close(CLOSE.leaving, "");
+    for (const socket of this.#sockets) socket.close(CLOSE.leaving, NOWHERE);
     if (this.#sockets.size === 0) return;
     const empty = new Promise<void>((resolve) => this.#onEmpty = resolve);
     const force = this.#settings.clock.timer(LISTENER_CLOSE_MS, () => {

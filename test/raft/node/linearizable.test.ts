@@ -14,7 +14,7 @@ import { checkLinearizable } from "../linearizability/checker.ts";
 import { Clients, type KeyValue } from "../linearizability/clients.ts";
 import { fateByCode, History } from "../linearizability/history.ts";
 
-const SEEDS: number = scale(2, 60);
+const SEEDS: number = scale(1, 60);
 const TROUBLE_MS = 20_000;
 /** A call to a node that was killed never ends by itself. */
 const PATIENCE_MS = 4_000;

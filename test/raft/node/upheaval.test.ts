@@ -3,7 +3,7 @@ import { report } from "../../support/measure.ts";
 import { scale } from "../../support/scale.ts";
 import { type Upheaval, upheave } from "./upheaval.ts";
 
-const SEEDS: number = scale(2, 120);
+const SEEDS: number = scale(1, 120);
 const DISKS = ["all", "none", "some"] as const;
 
 function plan(seed: number, reckless: boolean): Upheaval {
