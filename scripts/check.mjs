@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { install, root, run, tool } from "./install.mjs";
+import { TEST_TIMEOUT_MS } from "./runner.mjs";
 
 /** What is formatted and linted; only what exists is named. */
 const PLACES = ["mod.ts", "src", "transports", "test", "examples", "bench", "scripts", "docs"];
@@ -16,6 +17,8 @@ const PAPERS = [
   "package.json",
   "tsconfig.json",
 ];
+
+const RULES = ["./test/house/imports.test.ts", "./test/house/source.test.ts"];
 
 const there = (names) => names.filter((name) => existsSync(join(root, name)));
 
@@ -39,7 +42,7 @@ await run(() => {
     step("types", tool("tsc"), []),
     step("lint", deno, ["lint", "--quiet", ...there(PLACES)]),
     step("format", deno, ["fmt", "--check", "--quiet", ...there([...PLACES, ...PAPERS])]),
-    step("rules", tool("bun"), ["test", "./test/house/imports.test.ts", "./test/house/source.test.ts"]),
+    step("rules", tool("bun"), ["test", `--timeout=${TEST_TIMEOUT_MS}`, ...RULES]),
   ];
   const failed = done.filter(({ isGood }) => !isGood).map(({ name }) => name);
   process.stdout.write(failed.length === 0 ? "all is well\n" : `failed: ${failed.join(", ")}\n`);

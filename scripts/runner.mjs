@@ -15,7 +15,7 @@ const PROCESSORS = Math.min(2, availableParallelism());
 const JOBS = { reduced: PROCESSORS + 1, full: PROCESSORS };
 const MIXED_JOBS = { reduced: 2, full: 1 };
 /** A test without a timeout of its own may take this long, here; a test alone has 5 s. */
-const TEST_TIMEOUT_MS = 20_000;
+export const TEST_TIMEOUT_MS = 20_000;
 /** A file that takes longer is ended and fails by name. */
 const FILE_TIMEOUT_MS = { reduced: 180_000, full: 1_200_000 };
 /** The same for files that orchestrate processes; one of them takes an hour in full. */
