@@ -6,7 +6,6 @@
  */
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { FlotillaError } from "../mod.ts";
 import { passBy } from "./passing_by.ts";
 
 const { values, positionals } = parseArgs({
@@ -32,7 +31,7 @@ try {
   const { bytes, ms } = await outgoing.result;
   console.log(`${bytes} bytes in ${ms.toFixed(0)} ms`);
 } catch (thrown) {
-  console.error(thrown instanceof FlotillaError ? thrown.message : thrown);
+  console.error(thrown instanceof Error ? thrown.message : thrown);
   process.exitCode = 1;
 } finally {
   await cluster.shutdown({ force: true });

@@ -12,7 +12,7 @@ import { basename } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import progress from "cli-progress";
-import { FlotillaError, type StreamDelivery } from "../mod.ts";
+import type { StreamDelivery } from "../mod.ts";
 import { openFile } from "./files.ts";
 import { passBy } from "./passing_by.ts";
 
@@ -54,7 +54,7 @@ try {
   );
   process.exitCode = outcome === "delivered" || outcome === "acknowledged" ? 0 : 1;
 } catch (thrown) {
-  console.error(thrown instanceof FlotillaError ? thrown.message : thrown);
+  console.error(thrown instanceof Error ? thrown.message : thrown);
   process.exitCode = 1;
 } finally {
   await cluster.shutdown({ force: true });

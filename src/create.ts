@@ -4,6 +4,7 @@ import { parseNodeList } from "../transports/node_list.ts";
 import { ClusterManager } from "./cluster/manager.ts";
 import {
   type ClusterOptions,
+  hostInUrl,
   linkOptionsOf,
   raftOptionsOf,
   type ResolvedOptions,
@@ -159,7 +160,7 @@ export class OwnAddress {
   port: number;
 
   constructor({ nodeAddress, nodePort }: Pick<ResolvedOptions, "nodeAddress" | "nodePort">) {
-    this.#host = nodeAddress.includes(":") && !nodeAddress.startsWith("[") ? `[${nodeAddress}]` : nodeAddress;
+    this.#host = hostInUrl(nodeAddress);
     this.port = nodePort;
   }
 

@@ -1,10 +1,11 @@
 import { OUTBOX_DEFAULTS, type OutboxOptions } from "../connection/outbox.ts";
 import { DIRECTORY_DEFAULTS, type DirectoryOptions } from "../directory/options.ts";
 import { type Clock, systemClock } from "../lib/clock.ts";
-import { FlotillaError, shown } from "../lib/errors.ts";
+import { FlotillaError } from "../lib/errors.ts";
 import { type Logger, silentLogger } from "../lib/logger.ts";
 import { isNodeId } from "../lib/ids.ts";
 import { TIMER_MS_MAX } from "../lib/limits.ts";
+import { checkOptions, having, oneOf, type OptionRules, text, whole } from "../lib/option_rules.ts";
 import { type Random, systemRandom } from "../lib/random.ts";
 import { LINK_DEFAULTS, type LinkOptions } from "../link/options.ts";
 import { RAFT_NODE_DEFAULTS, type RaftNodeOptions, ticksOf } from "../raft/options.ts";
@@ -165,15 +166,6 @@ const MESSAGE_BYTES_LIMIT = 1_073_741_824;
 
 const BYTES_MAX = Number.MAX_SAFE_INTEGER;
 
-type Check = (value: unknown) => boolean;
-
-const whole = (low: number, high: number): Check => (value) =>
-  typeof value === "number" && Number.isInteger(value) && value >= low && value <= high;
-const oneOf = (...values: readonly unknown[]): Check => (value) => values.includes(value);
-const text: Check = (value) => typeof value === "string" && value.length > 0 && value.isWellFormed();
-const having = (...methods: readonly string[]): Check => (value) =>
-  typeof value === "object" && value !== null &&
-  methods.every((method) => typeof (value as Record<string, unknown>)[method] === "function");
 const milliseconds = whole(1, TIMER_MS_MAX);
 
 /** Options whose values are never shown: a URL may hold a password. */
@@ -185,9 +177,9 @@ const SECRETIVE: readonly string[] = [
 ];
 
 /** What each option may be, as the error says it. */
-const RULES: { readonly [Name in keyof Required<ClusterOptions>]: readonly [Check, string] } = {
+const RULES: OptionRules<ClusterOptions> = {
   nodeId: [isNodeId, "1 to 128 bytes of text without control characters"],
-  nodeAddress: [text, "a host name or address"],
+  nodeAddress: [isHost, "a host name or address"],
   nodePort: [whole(0, 65_535), "a port from 0 to 65535"],
   transportType: [
     (value) => oneOf(...TRANSPORT_NAMES)(value) || having("start", "stop", "send")(value),
@@ -241,16 +233,7 @@ const RULES: { readonly [Name in keyof Required<ClusterOptions>]: readonly [Chec
  * @throws FlotillaError `invalid-option` naming the option, its value and what it may be.
  */
 export function resolveOptions(options: ClusterOptions): ResolvedOptions {
-  for (const [name, value] of Object.entries(options)) {
-    const rules: Readonly<Record<string, readonly [Check, string]>> = RULES;
-    const rule = Object.hasOwn(rules, name) ? rules[name] : undefined;
-    if (rule === undefined) throw new FlotillaError("invalid-option", `there is no option ${shown(name)}`);
-    if (value === undefined && name !== "nodeId") continue;
-    if (!rule[0](value)) {
-      const found = SECRETIVE.includes(name) ? "what was given" : shown(value);
-      throw new FlotillaError("invalid-option", `${name} must be ${rule[1]}, not ${found}`);
-    }
-  }
+  checkOptions<ClusterOptions>(options, RULES, SECRETIVE);
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const resolved = Object.freeze({ ...DEFAULTS, ...given }) as ResolvedOptions;
   if (!isNodeId(resolved.nodeId)) {
@@ -307,6 +290,16 @@ export function streamOptionsOf(options: ResolvedOptions): StreamsOptions {
 export function raftOptionsOf(options: ResolvedOptions): RaftNodeOptions {
   const { electionTimeoutMs, heartbeatMs, proposalTimeoutMs, voterReplaceAfterMs, bootstrapExpect } = options;
   return { electionTimeoutMs, heartbeatMs, proposalTimeoutMs, voterReplaceAfterMs, bootstrapExpect };
+}
+
+/** A host as it stands in a URL: IPv6 in brackets. */
+export function hostInUrl(address: string): string {
+  return address.includes(":") && !address.startsWith("[") ? `[${address}]` : address;
+}
+
+function isHost(value: unknown): boolean {
+  return typeof value === "string" && !/[\s/?#@\\]|\]:/.test(value) &&
+    URL.canParse(`ws://${hostInUrl(value)}`);
 }
 
 function isRedisUrl(value: unknown): boolean {

@@ -17,15 +17,26 @@ export async function putStream(c: RouteContext, cluster: StreamsCluster): Promi
   return Response.json(shownResult(result), { status: STATUS_OF_OUTCOME[result.outcome] });
 }
 
-/** `PUT /api/streams?ids=a,b`: the same to many. Always 200: each outcome stands in the answer. */
+/** `PUT /api/streams?ids=a,b`, or `?ids=a&ids=b`, where ids may hold commas: the same to many. Always 200: each outcome stands in the answer. */
 export async function putStreams(c: RouteContext, cluster: StreamsCluster): Promise<Response> {
-  const ids = (c.req.query("ids") ?? "").split(",").map(requireConnectionId);
+  const ids = idsOf(c).map(requireConnectionId);
   if (ids.length > BATCH_IDS_MAX) {
     throw new FlotillaError("malformed", `ids has ${ids.length} ids, more than ${BATCH_IDS_MAX}`);
   }
   const results = await cluster.deliverStreams(ids, bodyOf(c), optionsOf(c));
   const shown = [...results].map(([connectionId, result]) => [connectionId, shownResult(result)]);
   return Response.json({ results: Object.fromEntries(shown) });
+}
+
+/** @throws FlotillaError `malformed` */
+function idsOf(c: RouteContext): string[] {
+  const given = c.req.queries("ids") ?? [];
+  if (given.length > 1) return given;
+  const [list = ""] = given;
+  if (list === "") {
+    throw new FlotillaError("malformed", "ids must name connections: ?ids=a,b or ?ids=a&ids=b");
+  }
+  return list.split(",");
 }
 
 function shownResult({ outcome, bytes, chunks, ms, reason }: StreamResult): Record<string, unknown> {

@@ -1,7 +1,8 @@
 import { systemClock } from "../lib/clock.ts";
-import { FlotillaError, shown } from "../lib/errors.ts";
+import { FlotillaError } from "../lib/errors.ts";
 import { MESSAGE_BYTES_MAX_DEFAULT } from "../lib/limits.ts";
 import { silentLogger } from "../lib/logger.ts";
+import { callable, checkOptions, having, type OptionRules, text, whole } from "../lib/option_rules.ts";
 import type { Listener, ListenOptions, ListenSettings } from "./contract.ts";
 
 /** Deno takes no longer message on a server socket, whatever is asked; so no runtime does. */
@@ -36,7 +37,28 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   }
 }
 
+/** Where a server listens, whatever it serves. */
+export const ADDRESS_RULES: OptionRules<Pick<ListenOptions, "hostname" | "port" | "pingIntervalMs">> = {
+  hostname: [text, "a host name or address"],
+  port: [whole(0, 65_535), "a whole number from 0 to 65535"],
+  pingIntervalMs: [whole(500, 480_000), "a whole number from 500 to 480000"],
+};
+
+const RULES: OptionRules<ListenOptions> = {
+  ...ADDRESS_RULES,
+  fetch: [callable, "a function"],
+  clock: [having("now", "wallTime", "timer"), "a clock"],
+  logger: [having("debug", "info", "warn", "error"), "a logger"],
+  messageBytesMax: [
+    whole(1, SOCKET_MESSAGE_BYTES_MAX),
+    `a whole number from 1 to ${SOCKET_MESSAGE_BYTES_MAX}`,
+  ],
+};
+
 function resolve(options: ListenOptions): ListenSettings {
+  checkOptions<ListenOptions>(options, RULES);
+  // For JavaScript: the types want it.
+  if (options.port === undefined) throw new FlotillaError("invalid-option", `port must be ${RULES.port[1]}`);
   const settings: ListenSettings = {
     hostname: options.hostname ?? HOSTNAME_DEFAULT,
     port: options.port,
@@ -46,18 +68,7 @@ function resolve(options: ListenOptions): ListenSettings {
     messageBytesMax: options.messageBytesMax ?? MESSAGE_BYTES_MAX_DEFAULT,
     pingIntervalMs: options.pingIntervalMs ?? PING_INTERVAL_MS_DEFAULT,
   };
-  requireWhole("port", settings.port, 0, 65_535);
-  requireWhole("messageBytesMax", settings.messageBytesMax, 1, SOCKET_MESSAGE_BYTES_MAX);
-  requireWhole("pingIntervalMs", settings.pingIntervalMs, 500, 480_000);
   return settings;
-}
-
-function requireWhole(name: string, value: number, min: number, max: number): void {
-  if (Number.isInteger(value) && value >= min && value <= max) return;
-  throw new FlotillaError(
-    "invalid-option",
-    `${name} must be a whole number from ${min} to ${max}, not ${shown(value)}`,
-  );
 }
 
 function listenError(settings: ListenSettings, cause: unknown): unknown {

@@ -1,5 +1,6 @@
 import { FlotillaError, shown } from "../lib/errors.ts";
 import { Hono, type HonoApp } from "../lib/hono.ts";
+import { callable, checkOptions, type OptionRules, text } from "../lib/option_rules.ts";
 import { apiRoutes } from "./api.ts";
 import { thrownResponse } from "./api_errors.ts";
 import { clientRoute } from "./clients.ts";
@@ -8,6 +9,18 @@ import { errorResponse } from "./exchange.ts";
 import { health, readiness } from "./health.ts";
 import { nodeRoute } from "./nodes.ts";
 import type { RouteOptions, ServedCluster } from "./serving.ts";
+
+export const ROUTE_RULES: OptionRules<RouteOptions> = {
+  authenticate: [callable, "a function"],
+  origins: [
+    (value) => value === "*" || (Array.isArray(value) && value.every(text)),
+    '"*" or a list of origins https://host',
+  ],
+  onMessage: [callable, "a function"],
+  // What is no such text could never stand in a header: nobody could present it.
+  apiToken: [(value) => typeof value === "string" && /^[!-~]+$/.test(value), "ASCII text without spaces"],
+  shutdown: [callable, "a function"],
+};
 
 /**
  * Everything a node serves, to mount in any Hono app that `listen` serves: `GET /ws` (clients), `GET
@@ -23,10 +36,10 @@ import type { RouteOptions, ServedCluster } from "./serving.ts";
  * const app = new Hono().route("/", flotillaRoutes(cluster, { authenticate }));
  * const listener = await listen({ port: 8080, fetch: app.fetch });
  * ```
- * @throws FlotillaError `invalid-option` for an `apiToken` that no header carries, and a `channelName` that is one of
- * the other paths.
+ * @throws FlotillaError `invalid-option` for a bad option, and a `channelName` that is one of the other paths.
  */
 export function flotillaRoutes(cluster: ServedCluster, options: RouteOptions = {}): HonoApp<ServerBindings> {
+  checkOptions<RouteOptions>(options, ROUTE_RULES, ["apiToken"]);
   const { acceptor, logger } = cluster.serving;
   const app = new Hono<ServerBindings>();
   app.onError((thrown) => thrownResponse(thrown, logger));

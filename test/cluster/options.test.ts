@@ -39,11 +39,26 @@ describe("the options of a cluster", () => {
     expect(resolveOptions(given as unknown as ClusterOptions)).toMatchObject({ peerTimeoutMs: 5_000 });
   });
 
+  test.each(["example.com", "10.0.0.1", "::1", "[::1]", "my_node"])("take the address %s", (nodeAddress) => {
+    expect(resolveOptions({ nodeId: "a", nodeAddress }).nodeAddress).toBe(nodeAddress);
+  });
+
+  test("that are no object are refused", () => {
+    for (const given of [null, "a", undefined]) {
+      expect(() => resolveOptions(given as unknown as ClusterOptions)).toThrow(
+        "the options must be an object",
+      );
+    }
+  });
+
   const wrong: [string, unknown][] = [
     ["nodeId", ""],
     ["nodeId", undefined],
     ["nodeId", "x".repeat(129)],
     ["nodeAddress", ""],
+    ["nodeAddress", "bad host"],
+    ["nodeAddress", "host/"],
+    ["nodeAddress", "host:80"],
     ["nodePort", 65_536],
     ["transportType", "pigeon"],
     ["redisConnectionString", ""],

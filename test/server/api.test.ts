@@ -100,13 +100,14 @@ describe("the API with a token", () => {
     },
   );
 
-  test("may not be empty", () => {
-    expect(() => flotillaRoutes(cluster, { apiToken: "" })).toThrow("apiToken must not be empty");
-  });
-
-  test.each(["two words", " padded", "ümlaut"])("may not be '%s', which nobody could present", (apiToken) => {
-    expect(() => flotillaRoutes(cluster, { apiToken })).toThrow("apiToken must be ASCII without spaces");
-  });
+  test.each(["", "two words", " padded", "ümlaut"])(
+    "may not be '%s', which nobody could present",
+    (apiToken) => {
+      expect(() => flotillaRoutes(cluster, { apiToken })).toThrow(
+        "apiToken must be ASCII text without spaces, not what was given",
+      );
+    },
+  );
 });
 
 describe("paths", () => {

@@ -97,4 +97,11 @@ describe("PUT /api/streams?ids=", () => {
     const { status, body } = await ask(cluster, `PUT /api/streams${query}`, { init: { body: "x" } });
     expect([status, errorOf(body)]).toEqual([400, "malformed"]);
   });
+
+  test("takes ids with commas where each has a parameter of its own", async () => {
+    const [first, second] = [connected(cluster, "a,b"), connected(cluster, "c")];
+    const { body } = await ask(cluster, "PUT /api/streams?ids=a%2Cb&ids=c", { init: { body: "x" } });
+    expect(body).toMatchObject({ results: { "a,b": { delivered: true }, "c": { delivered: true } } });
+    expect([first.sent.length, second.sent.length]).toEqual([1, 1]);
+  });
 });

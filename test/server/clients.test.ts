@@ -305,6 +305,28 @@ describe("serve", () => {
     await served({ hostname: "0.0.0.0" });
   });
 
+  test.each<[string, unknown]>([
+    ["origins", "https://example.com"],
+    ["authenticate", 5],
+    ["onMessage", {}],
+    ["shutdown", true],
+    ["hostname", 5],
+    ["port", "8080"],
+    ["pingIntervalMs", 1],
+    ["orgins", []],
+  ])("refuses %s that is wrong, by name", async (name, value) => {
+    const error = await served({ [name]: value }).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: "invalid-option" });
+    expect((error as Error).message).toContain(name);
+  });
+
+  test("never shows a token that is wrong", async () => {
+    const error = await served({ apiToken: ["s3cret"] as unknown as string }).catch((thrown: unknown) =>
+      thrown
+    );
+    expect((error as Error).message).toBe("apiToken must be ASCII text without spaces, not what was given");
+  });
+
   test("answers a plain request for /ws with 426", async () => {
     const listener = await served();
     const response = await fetch(`${listener.url}/ws`);

@@ -146,7 +146,7 @@ function readCommand(code: number, fields: readonly unknown[]): Command {
     case 4:
       return { kind: "delete", key: asUtf8(first, "a key") };
     case 5: {
-      const expected = asSafe(second, 0, "an expected revision");
+      const expected = asSafe(second, 0, "a revision");
       const value = third === null ? null : asView(third, "a value");
       return { kind: "compare-and-set", key: asUtf8(first, "a key"), expected, value };
     }
