@@ -197,7 +197,7 @@ export interface Cluster {
   clientFrame(connectionId: string, frame: Bytes): void;
   /** Synchronous directory look-up; undefined when no node is known to have it. */
   getConnectionNodeId(connectionId: string): string | undefined;
-  /** Asks the owner; undefined when nobody has it. Rejects `node-lost` or `timeout`. */
+  /** Asks the owner; undefined when nobody has it. Rejects `node-lost`, `timeout` or `not-running`. */
   getConnection(connectionId: string): Promise<ConnectionInfo | undefined>;
   /** A page of the known connections in the order of their ids, after `after`. */
   listConnections(options: { limit: number; after?: string }): { connectionId: string; nodeId: string }[];

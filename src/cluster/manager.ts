@@ -201,24 +201,19 @@ export class ClusterManager extends Traffic implements Cluster, AsyncDisposable 
     details: Partial<ConnectionDetails> = {},
     sink?: ConnectionSink,
   ): void {
-    if (this.#state === "stopped") {
-      throw new FlotillaError("not-running", `register ${shown(connectionId)}: this node has stopped`);
-    }
+    this.#checkNotStopped("register", connectionId);
     const { directory, outboxes, options } = this.#parts;
     const given = sink ?? this.#provider?.get(connectionId);
     if (given === undefined) {
-      throw new FlotillaError(
-        "not-found",
-        `register ${shown(connectionId)}: the connection provider has no such connection`,
-      );
+      const why = "the connection provider has no such connection";
+      throw new FlotillaError("not-found", `register ${shown(connectionId)}: ${why}`);
     }
     const { endpoint = "/ws", remoteAddress = null, ownId = false, tags = NO_TAGS } = details;
     const connectedAt = details.connectedAt ?? options.clock.wallTime();
     const complete = { endpoint, remoteAddress, connectedAt, ownId, tags };
     checkConnectionId(connectionId);
     checkDetails(connectionId, complete);
-    const before = outboxes.get(connectionId);
-    if (before !== undefined && before.sink !== given) this.#replaced(connectionId);
+    if ((outboxes.get(connectionId)?.sink ?? given) !== given) this.#replaced(connectionId);
     if (sink === undefined) this.#provided.add(connectionId);
     else this.#provided.delete(connectionId);
     // Before it is announced: messages that wait for the announcement come at once.
@@ -242,6 +237,7 @@ export class ClusterManager extends Traffic implements Cluster, AsyncDisposable 
   }
 
   async getConnection(connectionId: string): Promise<ConnectionInfo | undefined> {
+    this.#checkNotStopped("look up", connectionId);
     const timeoutMs = this.#parts.options.deliveryTimeoutMs;
     const description = await this.#parts.directory.describe(connectionId, { timeoutMs });
     return description && { connectionId, nodeId: description.nodeId, ...description.details };
@@ -333,6 +329,11 @@ export class ClusterManager extends Traffic implements Cluster, AsyncDisposable 
 
   get publicUrl(): string | null {
     return this.#statuses.own.publicUrl;
+  }
+
+  #checkNotStopped(action: string, connectionId: string): void {
+    if (this.#state !== "stopped") return;
+    throw new FlotillaError("not-running", `${action} ${shown(connectionId)}: this node has stopped`);
   }
 
   get #raft(): RaftPart {

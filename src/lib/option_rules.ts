@@ -18,9 +18,7 @@ export function checkOptions<Options>(
   rules: OptionRules<Options>,
   secretive: readonly string[] = [],
 ): asserts options is Options {
-  if (typeof options !== "object" || options === null) {
-    throw new FlotillaError("invalid-option", `the options must be an object, not ${shown(options)}`);
-  }
+  checkObject(options);
   const table: Readonly<Record<string, readonly [Check, string]>> = rules;
   for (const [name, value] of Object.entries(options)) {
     const rule = Object.hasOwn(table, name) ? table[name] : undefined;
@@ -29,6 +27,11 @@ export function checkOptions<Options>(
     const found = secretive.includes(name) ? "what was given" : shown(value);
     throw new FlotillaError("invalid-option", `${name} must be ${rule[1]}, not ${found}`);
   }
+}
+
+export function checkObject(options: unknown): asserts options is object {
+  if (typeof options === "object" && options !== null) return;
+  throw new FlotillaError("invalid-option", `the options must be an object, not ${shown(options)}`);
 }
 
 export function whole(low: number, high: number): Check {

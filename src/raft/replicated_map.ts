@@ -1,6 +1,7 @@
 /** The replicated map as an application uses it, over proposals and reads. */
 import { type Bytes, utf8 } from "../lib/bytes.ts";
 import { FlotillaError, shown } from "../lib/errors.ts";
+import { checkObject } from "../lib/option_rules.ts";
 import type {
   CompareResult,
   Lease,
@@ -84,6 +85,7 @@ export class NodeReplicatedMap implements ReplicatedMap {
   }
 
   async acquireLease(name: string, options: LeaseOptions): Promise<Lease | undefined> {
+    checkObject(options);
     const { ttlMs, holder = this.#context.nodeId } = options;
     const result = await this.#run({ kind: "acquire-lease", name, holder, ttlMs }, options);
     if (result.kind === "held") return undefined;

@@ -1,7 +1,8 @@
 /** Calls that wait for an answer: each ends once, by it, by its deadline or by its caller's signal. */
 import type { Clock } from "../lib/clock.ts";
 import { type Deadline, Deadlines } from "../lib/deadlines.ts";
-import { type ErrorCode, FlotillaError } from "../lib/errors.ts";
+import { type ErrorCode, FlotillaError, shown } from "../lib/errors.ts";
+import { TIMER_MS_MAX } from "../lib/limits.ts";
 
 export interface WaitOptions {
   /** Milliseconds until the call gives up. Default `proposalTimeoutMs`. */
@@ -79,9 +80,15 @@ export class Waits {
     return new FlotillaError(code, `${this.#what}: ${why}`);
   }
 
-  /** Throws `not-running`, `aborted`, `backpressure` or `no-leader`. */
+  /** Throws `invalid-option`, `not-running`, `aborted`, `backpressure` or `no-leader`. */
   begin<Value>(options: WaitOptions): Wait<Value> {
     const { timeoutMs = this.#host.timeoutMs, waitForLeader = true, signal } = options;
+    if (!(timeoutMs > 0 && timeoutMs <= TIMER_MS_MAX)) {
+      throw this.error(
+        "invalid-option",
+        `timeoutMs must be above 0 and at most ${TIMER_MS_MAX}, not ${shown(timeoutMs)}`,
+      );
+    }
     if (this.#stopped !== undefined) throw this.error("not-running", this.#stopped);
     if (signal?.aborted === true) throw this.error("aborted", "the caller's signal has fired");
     if (this.#open.size >= this.#sizeMax) {

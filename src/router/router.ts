@@ -1,6 +1,7 @@
 import type { Bytes } from "../lib/bytes.ts";
 import type { Clock } from "../lib/clock.ts";
 import { FlotillaError, shown } from "../lib/errors.ts";
+import { checkObject } from "../lib/option_rules.ts";
 import type { Lane, Links, LinkService, Session } from "../link/contract.ts";
 import { CONTROL, MESSAGES } from "../link/contract.ts";
 import {
@@ -226,6 +227,7 @@ export class ClusterRouter implements LinkService {
 
   #delivery(data: string | Uint8Array, options: DeliverOptions): Delivery {
     this.#checkRunning("deliver a message");
+    checkObject(options);
     const { messageId, messageType, timeoutMs = this.#options.deliveryTimeoutMs } = options;
     checkData(data);
     checkMessageType(messageType);

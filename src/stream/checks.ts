@@ -2,9 +2,11 @@
 import { utf8 } from "../lib/bytes.ts";
 import { FlotillaError, reasonOf, shown } from "../lib/errors.ts";
 import { TIMER_MS_MAX } from "../lib/limits.ts";
+import { checkObject } from "../lib/option_rules.ts";
 import { METADATA_BYTES_MAX, type StreamOptions } from "./contract.ts";
 
 export function checkStreamOptions(options: StreamOptions): void {
+  checkObject(options);
   const { messageType, totalBytes, delivery, onProgress, signal, timeoutMs, idleTimeoutMs, stallTimeoutMs } =
     options;
   checkOneOf("messageType", messageType, ["text", "binary"]);

@@ -106,6 +106,7 @@ describe("a node of the cluster", () => {
     expect(a.cluster.running).toBe(false);
     expect(() => a.connect("bob")).toThrow("this node has stopped");
     await expect(a.cluster.routeText("alice", "late")).rejects.toMatchObject({ code: "not-running" });
+    await expect(a.cluster.getConnection("alice")).rejects.toMatchObject({ code: "not-running" });
     await expect(a.cluster.start()).rejects.toMatchObject({ code: "not-running" });
     expect(sim.clock.timers).toBe(0);
   });

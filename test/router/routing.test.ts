@@ -79,6 +79,7 @@ describe("routing one message", () => {
     expect(await codeOf(a.router.routeMessage("alice", "", { timeoutMs: Number.NaN }))).toBe(invalid);
     expect(await codeOf(a.router.routeMessage("alice", "", { messageId: "" }))).toBe(invalid);
     expect(await codeOf(a.router.routeMessage("alice", "", { messageId: "é".repeat(33) }))).toBe(invalid);
+    expect(await codeOf(a.router.routeMessage("alice", "", null as unknown as object))).toBe(invalid);
     expect(await codeOf(a.router.routeJson("alice", undefined))).toBe(invalid);
     expect(await codeOf(a.router.routeJson("alice", 5n))).toBe(invalid);
     a.router.stop();

@@ -8,6 +8,7 @@ const MIB = 1_048_576;
 
 describe("a call", () => {
   const invalid: [string, StreamOptions][] = [
+    ["options null", null as unknown as StreamOptions],
     ...[0, -1, 1.5, MIB + 1, NaN, "5"].map((chunkSize) => [`chunkSize ${chunkSize}`, { chunkSize }]),
     ["chunkSize 3 for text", { chunkSize: 3, messageType: "text" }],
     ...["json", 1, null].map((messageType) => [`messageType ${messageType}`, { messageType }]),

@@ -54,6 +54,18 @@ describe("the replicated map", () => {
     await sim.stop();
   });
 
+  test("refuses a deadline that is none, and a lease without its options", async () => {
+    const [sim, a] = await three(35);
+    for (const timeoutMs of [0, -1, NaN, 2 ** 31]) {
+      expect(await sim.settle(codeOf(a.map.set("k", "v", { timeoutMs })))).toBe("invalid-option");
+      expect(await sim.settle(codeOf(a.map.get("k", { timeoutMs })))).toBe("invalid-option");
+    }
+    const lease = a.map.acquireLease("job", undefined as unknown as { ttlMs: number });
+    expect(await sim.settle(codeOf(lease))).toBe("invalid-option");
+    expect(a.map.revision).toBe(0);
+    await sim.stop();
+  });
+
   test("tells watchers every change in order, from the revision they name", async () => {
     const [sim, a, b, c] = await three(34);
     await sim.settle(a.map.set("x", "1"));
