@@ -83,7 +83,7 @@ describe("what a client is told", () => {
     const url = redirectUrl("wss://b.example.com", "/ws", "x".repeat(100));
     expect(redirectReason(url)).toBeUndefined();
     expect(closeReason(url)).toBe('{"reconnect":true}');
-    expect(closeReason(undefined)).toBe("");
+    expect(closeReason(undefined)).toBe("{}");
   });
 
   test("is valid JSON of at most 123 bytes, whatever the id", () => {
