@@ -143,7 +143,8 @@ describe("the npm package", () => {
     project.write("package.json", JSON.stringify({ name: "project", private: true, type: "module" }));
     const npm = ["install", "--no-audit", "--no-fund", "--prefer-offline", tarball];
     const installed = await runChild("npm", npm, { cwd: project.path, timeoutMs: PATIENCE_MS });
-    expect(installed.output).toContain("added");
+    // What it says when all is well depends on how npm was told to run these tests.
+    if (installed.code !== 0) throw new Error(`npm install: ${installed.output}`);
     script = project.write("script.mjs", importerOf("flotilla"));
   }, PATIENCE_MS);
   afterAll(() => project[Symbol.asyncDispose]());
