@@ -141,10 +141,10 @@ describe("the npm package", () => {
     await using repository = freshClone();
     const tarball = pack(repository, project);
     project.write("package.json", JSON.stringify({ name: "project", private: true, type: "module" }));
-    const npm = ["install", "--no-audit", "--no-fund", "--prefer-offline", tarball];
+    // How loud it is must not come from how these tests were started.
+    const npm = ["install", "--loglevel=notice", "--no-audit", "--no-fund", "--prefer-offline", tarball];
     const installed = await runChild("npm", npm, { cwd: project.path, timeoutMs: PATIENCE_MS });
-    // What it says when all is well depends on how npm was told to run these tests.
-    if (installed.code !== 0) throw new Error(`npm install: ${installed.output}`);
+    expect(installed.output).toContain("added");
     script = project.write("script.mjs", importerOf("flotilla"));
   }, PATIENCE_MS);
   afterAll(() => project[Symbol.asyncDispose]());
