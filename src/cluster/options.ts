@@ -5,7 +5,16 @@ import { FlotillaError } from "../lib/errors.ts";
 import { type Logger, silentLogger } from "../lib/logger.ts";
 import { isNodeId } from "../lib/ids.ts";
 import { TIMER_MS_MAX } from "../lib/limits.ts";
-import { checkOptions, having, oneOf, type OptionRules, text, whole } from "../lib/option_rules.ts";
+import {
+  checkOptions,
+  CLOCK_RULE,
+  having,
+  LOGGER_RULE,
+  oneOf,
+  type OptionRules,
+  text,
+  whole,
+} from "../lib/option_rules.ts";
 import { type Random, systemRandom } from "../lib/random.ts";
 import { LINK_DEFAULTS, type LinkOptions } from "../link/options.ts";
 import { RAFT_NODE_DEFAULTS, type RaftNodeOptions, ticksOf } from "../raft/options.ts";
@@ -222,8 +231,8 @@ const RULES: OptionRules<ClusterOptions> = {
     (value) => typeof value === "boolean" || isRedisUrl(value),
     "true, false or a URL redis://host:port",
   ],
-  logger: [having("debug", "info", "warn", "error"), "a logger"],
-  clock: [having("now", "wallTime", "timer"), "a clock"],
+  logger: LOGGER_RULE,
+  clock: CLOCK_RULE,
   random: [having("float", "bytes"), "a source of randomness"],
 };
 

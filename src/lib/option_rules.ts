@@ -51,3 +51,6 @@ export function having(...methods: readonly string[]): Check {
 
 export const text: Check = (value) => typeof value === "string" && value.length > 0 && value.isWellFormed();
 export const callable: Check = (value) => typeof value === "function";
+
+export const CLOCK_RULE: readonly [Check, string] = [having("now", "wallTime", "timer"), "a clock"];
+export const LOGGER_RULE: readonly [Check, string] = [having("debug", "info", "warn", "error"), "a logger"];

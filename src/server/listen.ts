@@ -2,7 +2,15 @@ import { systemClock } from "../lib/clock.ts";
 import { FlotillaError } from "../lib/errors.ts";
 import { MESSAGE_BYTES_MAX_DEFAULT } from "../lib/limits.ts";
 import { silentLogger } from "../lib/logger.ts";
-import { callable, checkOptions, having, type OptionRules, text, whole } from "../lib/option_rules.ts";
+import {
+  callable,
+  checkOptions,
+  CLOCK_RULE,
+  LOGGER_RULE,
+  type OptionRules,
+  text,
+  whole,
+} from "../lib/option_rules.ts";
 import type { Listener, ListenOptions, ListenSettings } from "./contract.ts";
 
 /** Deno takes no longer message on a server socket, whatever is asked; so no runtime does. */
@@ -47,8 +55,8 @@ export const ADDRESS_RULES: OptionRules<Pick<ListenOptions, "hostname" | "port" 
 const RULES: OptionRules<ListenOptions> = {
   ...ADDRESS_RULES,
   fetch: [callable, "a function"],
-  clock: [having("now", "wallTime", "timer"), "a clock"],
-  logger: [having("debug", "info", "warn", "error"), "a logger"],
+  clock: CLOCK_RULE,
+  logger: LOGGER_RULE,
   messageBytesMax: [
     whole(1, SOCKET_MESSAGE_BYTES_MAX),
     `a whole number from 1 to ${SOCKET_MESSAGE_BYTES_MAX}`,

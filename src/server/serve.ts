@@ -14,8 +14,8 @@ export interface ServeOptions
  * Serves a whole node on one port, on Deno, Bun and Node. Clients' messages end at `messageBytesMax`, and at
  * 64 MiB where that is more.
  *
- * @throws FlotillaError `invalid-option` for a bad option, for an address that cannot be listened on, and for one that other
- * machines reach when the cluster has no secret (unless `allowInsecure`): any of them could become a node.
+ * @throws FlotillaError `invalid-option` for a bad option, for an address that cannot be listened on, and for one
+ * that other machines reach when the cluster has no secret (unless `allowInsecure`): any of them could become a node.
  */
 export async function serve(cluster: ServedCluster, options: ServeOptions): Promise<Listener> {
   checkOptions<ServeOptions>(options, { ...ROUTE_RULES, ...ADDRESS_RULES }, ["apiToken"]);
